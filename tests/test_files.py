@@ -320,6 +320,9 @@ def test_the_cache_is_the_users(user_home, tmp_path, monkeypatch):
     assert all(cache_folder(room).is_dir() for room in ("room", "room", "other"))
     monkeypatch.setenv("BYHAND_CACHE", "")  # as good as not set
     assert cache_folder("room") == tmp_path / "xdg" / "byhand" / "room"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")  # which its specification tells to ignore
+    assert cache_folder("room") == user_home / ".cache" / "byhand" / "room" and not (tmp_path / "relative").exists()
 
 
 def is_private(folder, tmp_path):

@@ -403,7 +403,7 @@ def test_a_builder_returns_logits():
         CNNClassifier(build, max_iter=1).fit(np.zeros((4, 8, 8), np.float32), [0, 1, 2, 0])
 
 
-@pytest.mark.parametrize(("fitted", "given"), [(1, 255), (255, 1), (np.uint8(255), 1)])
+@pytest.mark.parametrize(("fitted", "given"), [(1, 255), (255, 1), (16, 1), (np.uint8(255), 1)])
 def test_images_of_another_scale_are_told(fitted, given):
     rng, y = np.random.default_rng(0), np.arange(8) % 2
     X = rng.random((8, 8, 8))

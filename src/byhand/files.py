@@ -156,13 +156,19 @@ def cache_folder(name: str) -> Path:
     """
     with suppress(OSError, RuntimeError):  # RuntimeError: the user has no home folder
         home = os.environ.get("BYHAND_CACHE")
-        folder = Path(home or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "byhand") / name
+        folder = Path(home or _user_cache() / "byhand") / name
         folder.mkdir(0o700, parents=True, exist_ok=True)
         if os.access(folder, os.W_OK) and _make_private(folder):
             return folder
     folder = _private_folder() / name
     folder.mkdir(0o700, exist_ok=True)
     return folder
+
+
+def _user_cache() -> Path:
+    """Return the user's cache folder; the XDG specification ignores relative paths."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return folder if folder.is_absolute() else Path.home() / ".cache"
 
 
 def _make_private(folder: Path) -> bool:

@@ -16,9 +16,8 @@ ERROR_MAX_LETTERS = 400  # of another library's message
 ONE_NAME_MAX_LETTERS = 60  # of a class's name with a comma; a longer one is a list of synonyms
 JOINERS = "\u200c\u200d"  # parts of words in Persian and Hindi, and of emoji; without effect elsewhere
 WITHOUT_JOINERS = dict.fromkeys(map(ord, JOINERS))
-FORMULA_STARTS = (
-    "=+-@\t\r\n＝＋－＠"  # first letters that make a cell a formula to spreadsheets (OWASP, "CSV Injection")
-)
+# First letters that make a cell a formula to spreadsheets (OWASP, "CSV Injection").
+FORMULA_STARTS = "=+-@\t\r\n＝＋－＠"
 
 
 def printable(text: str, replacement: str = "?") -> str:

@@ -445,3 +445,20 @@ def test_show_prints_the_inference_program_of_labels(tmp_path):
     nn.Model(x, nn.Linear(2)(nn.Flatten()(x)), task="labels").save(tmp_path / "labels.safetensors")
     done = byhand("show", tmp_path / "labels.safetensors", "--program")
     assert done.code == 0 and "def " in done.out and "bce" not in done.err, done.err
+
+
+def _raising(error):
+    def function(*_, **__):
+        raise error
+
+    return function
+
+
+def test_memory_that_runs_out_is_one_line(tmp_path, monkeypatch):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    monkeypatch.setattr("PIL.Image.open", _raising(MemoryError()))  # the image is not to blame
+    done = byhand("predict", "efficientnet_lite0", tmp_path / "a.png")
+    assert done.code == 1 and done.complaint.startswith("there is not enough memory (out of memory)")
+    monkeypatch.setattr("byhand.cli.app.app", _raising(SystemError("f returned NULL without setting an exception")))
+    done = byhand("env")
+    assert done.code == 1 and done.complaint.startswith("a library failed without a reason, as happens where memory")

@@ -80,6 +80,16 @@ def test_a_model_without_data_goes_out_in_float32(tmp_path):
     )
 
 
+def test_onnx_tells_the_scale_of_pixels_of_more_than_8_bits(tmp_path):
+    pytest.importorskip("onnx")
+    x = nn.Input(6, 6, 1)
+    record = bh.data.Preprocessing(pixel_range=(0, 1023), mean=0.5, std=0.25)
+    model = nn.Model(x, nn.Linear(2)(nn.Flatten()(x)), name="deep", preprocessing=record)
+    model.save(tmp_path / "deep.safetensors")
+    done = byhand("export", tmp_path / "deep.safetensors", "--onnx", tmp_path / "deep.onnx")
+    assert done.code == 0 and "scale its pixels first: 0 is 0, 1023 is 255" in done.out
+
+
 def test_an_onnx_file_goes_out_as_c_with_the_mean_that_is_given(tmp_path):
     pytest.importorskip("onnx")
     from byhand import onnx

@@ -298,7 +298,7 @@ def test_resume_draws_the_pictures_that_a_kill_kept_from_being_drawn(small_data,
     assert byhand("train", "article", "--data", small_data, "--epochs", 1, "--output", run).code == 0
     before = {name: (run / name).read_bytes() for name in ("curves.png", "model.safetensors", "report.png")}
     (run / "curves.png").unlink()
-    assert byhand("train", "--resume", "--output", run).code == 0
+    assert byhand("train", run, "--resume").code == 0
     assert before == {name: (run / name).read_bytes() for name in before}
 
 

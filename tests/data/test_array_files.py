@@ -36,7 +36,7 @@ def test_names(tmp_path, images, labels):
     assert sets.notes == ()
 
 
-@pytest.mark.parametrize("split", ["val", "valid", "validation", "dev"])
+@pytest.mark.parametrize("split", ["val", "valid", "validation", "dev", "eval"])
 def test_names_of_a_validation_set(tmp_path, split):
     sets = sets_of(
         tmp_path, x_train=IMAGES, y_train=NUMBERS, **{f"x_{split}": IMAGES[:4], f"y_{split}": NUMBERS[:4]}, seeds=[1]
@@ -103,3 +103,14 @@ def test_a_class_without_training_images_is_told(tmp_path):
 def test_load_takes_them(tmp_path):
     sets_of(tmp_path, X=IMAGES, y=NUMBERS + 1)
     assert bh.data.load(tmp_path / "set.npz")[0].classes == ("1", "2")
+
+
+def test_bytes_of_windows_1252_stay_two_classes(tmp_path):
+    labels = np.array([b"d\xe4g", b"d\xfcg"])[np.arange(COUNT) % 2]
+    assert sets_of(tmp_path, x=IMAGES, y=labels).train.classes == ("däg", "düg")
+
+
+@pytest.mark.parametrize("key", ["classes", "class_names", "label_names", "target_names"])
+def test_an_array_names_the_classes(tmp_path, key):
+    sets = sets_of(tmp_path, x=IMAGES, y=np.arange(COUNT) % 2, **{key: ["ant", "bee"]})
+    assert sets.train.classes == ("ant", "bee") and sets.notes == ()

@@ -154,6 +154,26 @@ def test_links_end_and_take_nothing_from_their_target(tmp_path):
     assert notes(tmp_path).count("links to one that was seen already: left out") == 2
 
 
+def test_splits_of_mixed_spelling(tmp_path):
+    write(tmp_path, *(f"{split}/{name}" for split in ("Training", "Validation_set", "TEST") for name in "ab"))
+    assert outline(tmp_path) == "train: a b | val: a b | test: a b"
+
+
+def test_a_link_to_a_folder_above_is_not_entered(tmp_path):
+    write(tmp_path, "elsewhere", "set/a", "set/b")
+    for name in "pqrs":
+        (tmp_path / "set" / "b" / name).symlink_to(tmp_path)  # as /proc/self/root does
+    assert find(tmp_path / "set").counts == {"all": {"a": 2, "b": 2}}
+    assert "4 folders link to ones that were seen already: left out: b/p, b/q" in notes(tmp_path / "set")
+
+
+def test_folders_without_end_are_refused(tmp_path, monkeypatch):
+    write(tmp_path, "a/b/c/d", "b")
+    monkeypatch.setattr("byhand.data.folder_tree.MAX_FOLDERS", 4)
+    with pytest.raises(FileError, match="more than 4 folders; give the folder of the images"):
+        find(tmp_path)
+
+
 def test_classes_that_are_links(tmp_path):
     write(tmp_path / "store", "a", "b")
     (tmp_path / "set").mkdir()
@@ -187,7 +207,7 @@ def test_images_whose_names_have_no_ending_are_known_by_their_first_bytes(tmp_pa
     for folder in "ab":
         write(tmp_path, folder)
         (tmp_path / folder / "0.png").rename(tmp_path / folder / name)
-        (tmp_path / folder / "README").write_text("about")
+        (tmp_path / folder / "README").write_text("BMW is no bitmap")
         (tmp_path / folder / "1.png~").write_bytes((tmp_path / folder / "1.png").read_bytes())
     assert find(tmp_path).counts == {"all": {"a": 2, "b": 2}}
 

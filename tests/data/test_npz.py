@@ -114,3 +114,14 @@ def test_names_that_are_numbers_are_sorted_by_value(tmp_path):
     np.savez(tmp_path / "set.npz", x=np.zeros((4, 4, 4), np.uint8), y=names)
     train = find(tmp_path / "set.npz").sets().train
     assert train.classes == ("9", "10", "cat") and [train.classes[label] for label in train.labels] == names.tolist()
+
+
+def test_a_set_without_images(tmp_path):
+    none, images = np.zeros((0, 4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8)
+    numbers = {"y_train": np.arange(4), "y_test": np.zeros(0)}
+    np.savez(tmp_path / "set.npz", x_train=images, x_test=none, **numbers)
+    splits = find(tmp_path / "set.npz").sets()
+    assert splits.test is None and "x_test holds no images: no test set" in splits.notes
+    np.savez(tmp_path / "none.npz", images=none, labels=np.zeros(0))
+    with pytest.raises(FileError, match="images holds no images; expected one image or more"):
+        find(tmp_path / "none.npz")

@@ -220,6 +220,20 @@ def test_floats_of_another_scale_than_the_training_are_told(tmp_path, trained, g
             network.predict(images * given)
 
 
+@pytest.mark.parametrize("white", [1, 255])
+def test_a_data_sets_own_floats_are_told_where_normalized_ones_are_expected(white):
+    record = {"pixel_range": [0, white], "pixel_kind": "float", "pixel_range_stated": False, "mean": 0.14, "std": 0.11}
+    images = np.random.default_rng(0).uniform(0.1, 0.85, (4, 28, 28, 1))
+    model = bh.models.create("article", classes=2)
+    model.preprocessing = Preprocessing.from_json(record)
+    with pytest.warns(UserWarning, match=r"taken as normalized.*model.preprocessing.pixels"):
+        model.predict(images * white)
+    model.warned_of_pixels = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.predict((images - 0.14) / 0.11 - 1)
+
+
 def test_a_range_without_use_is_refused(tmp_path):
     for number, name in enumerate("abab"):
         (tmp_path / "set" / name).mkdir(parents=True, exist_ok=True)

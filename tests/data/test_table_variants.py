@@ -29,6 +29,15 @@ def test_paths_as_other_programs_spell_them(tmp_path, pattern, cell, told, given
     assert bool(told) == any(told in note for note in notes(table, path_column=given) if "is taken for" in note)
 
 
+@pytest.mark.parametrize("given", [None, "id"])
+def test_one_file_that_is_named_by_chance_does_not_hide_the_others(tmp_path, given):
+    rows = write_images(tmp_path, "train/{i:05d}.png")
+    (tmp_path / "7.png").write_bytes((tmp_path / rows[0][0]).read_bytes())
+    lines = [f"{i},{name}" for i, (_, name) in enumerate(rows)]
+    table = write_table(tmp_path / "labels.csv", "id,label", lines)
+    assert counts(table, path_column=given) == {"train": 12}
+
+
 @pytest.mark.parametrize("end", ["", ",", ",,"])
 def test_a_delimiter_at_the_end_of_rows_shifts_no_column(tmp_path, end):
     lines = [f"{path},{name},0.5{end}" for path, name in write_images(tmp_path)]

@@ -62,6 +62,7 @@ def refused(source, *words, **options):
         ("file, label", '{path}, "{name}"'),
         ("sep=;\nfile;label", "{path};{name}"),
         ("# made by a tool\n# in 2020\n\nfile,label", "{path},{name}"),
+        ("# 12 images\nfile,label", "{path},{name}"),
         ("#file\tlabel", "{path}\t{name}"),
         ("", "{path} {name}"),
         ("", "{name}   {path}"),
@@ -72,7 +73,7 @@ def refused(source, *words, **options):
 def test_delimiters_headers_and_line_ends(tmp_path, head, row, end):
     rows = [row.format(i=i, path=path, name=name) for i, (path, name) in enumerate(write_images(tmp_path))]
     table = write_table(tmp_path / "labels.csv", head.replace("\n", end), rows, end=end)
-    assert counts(table) == {"train": 12}
+    assert counts(table) == {"train": 12} and find(table).bad == []
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"])

@@ -144,6 +144,14 @@ def test_without_data_random_images_are_reproduced(tmp_path):
     assert result.returncode == 0 and "label" not in result.stdout and "8 of 8" in result.stdout
 
 
+def test_the_header_says_what_is_written_and_how_images_are_prepared(lenet5, tmp_path):
+    to_c(lenet5, tmp_path / "c")
+    (header,) = (tmp_path / "c").glob("*.h")
+    text = " ".join(header.read_text().split())
+    assert "writes the probability of each class." in text
+    assert f"itself: {lenet5.preprocessing.describe(lenet5.input_shape)}" in text
+
+
 @needs_cc
 @pytest.mark.parametrize("int8", [False, True], ids=["float32", "int8"])
 def test_a_network_without_classes_writes_its_output(int8, tmp_path):

@@ -5,6 +5,7 @@ import pytest
 from onnx import TensorProto
 from onnx.helper import make_node as node
 
+from byhand.errors import UnsupportedError
 from byhand.onnx import load
 from tests.onnx.small_models import make_model, write_model
 from tests.onnx.test_outputs import BODY, WEIGHTS, head, ours, theirs, write
@@ -51,6 +52,27 @@ def test_the_scores_of_a_decision_are_read(name, tmp_path):
     assert model.classes == names and "s is read instead" in notes[0]
     assert load(path, output=outputs[-1]).task == model.task
     np.testing.assert_allclose(ours(model), theirs(write(tmp_path, tail[:1], ("s",))), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        node("Less", ["z", "half"], ["i"]),
+        node("Greater", ["half", "z"], ["i"]),
+        node("TopK", ["z", "two"], ["v", "i"], largest=0),
+        node("ArgMax", ["z"], ["i"], axis=0),
+    ],
+    ids=["smaller than", "not larger than", "the smallest", "among images"],
+)
+def test_decisions_for_smaller_scores_are_not_read(node, tmp_path):
+    with pytest.raises(UnsupportedError, match=node.op_type):
+        load(write(tmp_path, [node], ("i",), numbers=NUMBERS))
+
+
+def test_a_threshold_is_told(tmp_path):
+    notes = []
+    load(write(tmp_path, [SIGMOID, node("Less", ["half", "s"], ["i"])], ("i",), numbers=NUMBERS), notes=notes)
+    assert "i is made by Less 0.5 from s" in notes[0]
 
 
 def test_a_decision_beside_its_scores_changes_nothing(tmp_path):

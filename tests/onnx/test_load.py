@@ -80,6 +80,18 @@ def test_shapes_that_are_computed_are_known_when_the_model_is_read(tmp_path):
     assert {node.op.name for node in model.graph.nodes} == {"conv2d", "transpose", "reshape", "linear"}
 
 
+@pytest.mark.parametrize(
+    ("nodes", "numbers"),
+    [
+        ([node("Tile", ["x", "s"], ["y"])], {"s": np.array([1, 1, 0, 1])}),
+        ([node("Gather", ["x", "s"], ["y"], axis=1)], {"s": np.array([], np.int64)}),
+    ],
+)
+def test_nodes_that_leave_no_position_are_refused(nodes, numbers, tmp_path):
+    with pytest.raises(FileError, match=r"it leaves nothing of axis \d; expected one position or more"):
+        load(write_model(make_model(nodes, numbers), tmp_path))
+
+
 def test_images_that_keep_their_channels_last(tmp_path):
     nodes = [node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]), node("Conv", ["t", "w"], ["r"]), *HEAD]
     images = random_array(2, 8, 8, 3)

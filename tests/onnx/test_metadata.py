@@ -103,6 +103,15 @@ def test_names_that_fit_are_found_behind_others(tmp_path):
     assert load(path).classes == ("ant", "bee", "fly")
 
 
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [({"mean": "104,117,123"}, ([104 / 255, 117 / 255, 123 / 255], 1 / 255)), ({"std": "255"}, (0, 1))],
+)
+def test_a_mean_or_a_std_alone_of_pixels_of_0_to_255(entry, told, tmp_path):
+    model = load(write(tmp_path, [node("Softmax", ["z"], ["y"], axis=1)], metadata=entry))
+    np.testing.assert_allclose([*np.ravel(model.mean), model.std], [*np.ravel(told[0]), told[1]])
+
+
 @pytest.mark.parametrize("folder", ["", "onnx"])
 def test_a_preprocessor_config_beside_the_file(folder, tmp_path):
     (tmp_path / folder).mkdir(exist_ok=True)
@@ -118,6 +127,52 @@ def test_a_preprocessor_config_beside_the_file(folder, tmp_path):
     assert (model.mean, model.std) == ([0.5, 0.4, 0.3], [0.25] * 3)
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(config | {"do_normalize": False}))
     assert (load(path).mean, load(path).std) == ([0.0] * 3, [1.0] * 3)
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(config | {"rescale_factor": 1 / 127.5}))
+    np.testing.assert_allclose([load(path).mean, load(path).std], [[0.25, 0.2, 0.15], [0.125] * 3])
+
+
+PROCESSORS = {
+    "from -1": ({"rescale_factor": 1 / 127.5, "rescale_offset": True, "do_normalize": False}, 0.5, 0.5),
+    "0 to 255": ({"do_rescale": False, "image_mean": [127.5] * 3, "image_std": [127.5] * 3}, 0.5, 0.5),
+    "0 to 2": ({"rescale_factor": 2 / 255, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}, 0.25, 0.25),
+    "std twice": ({"include_top": True, "image_mean": [0.4] * 3, "image_std": [0.5] * 3}, 0.4, 0.25),
+    "only scaled": ({"do_rescale": True, "rescale_factor": 0.0039}, 0.0, 1.0),
+}
+
+
+@pytest.mark.parametrize("case", PROCESSORS)
+def test_factor_and_offset_of_a_preprocessor_config(case, tmp_path):
+    config, mean, std = PROCESSORS[case]
+    path = write(tmp_path, [node("Softmax", ["z"], ["y"], axis=1)])
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
+    model = load(path)
+    np.testing.assert_allclose([model.mean, model.std], [[mean] * 3, [std] * 3], rtol=1e-6)
+
+
+def test_the_normalization_and_the_crop_in_timms_config(tmp_path):
+    path = write(tmp_path, [node("Softmax", ["z"], ["y"], axis=1)])
+    cfg = {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.2, 0.2], "crop_pct": 0.95}
+    (tmp_path / "config.json").write_text(json.dumps({"label_names": ["a", "b", "c"], "pretrained_cfg": cfg}))
+    model = load(path)
+    assert (model.mean, model.std, model.crop_pct) == (cfg["mean"], cfg["std"], 0.95)
+
+
+CROPS = [
+    ({"do_center_crop": True, "size": {"shortest_edge": 10}, "crop_size": {"height": 8, "width": 8}}, 0.8, 0),
+    ({"do_center_crop": True, "size": 8, "crop_size": 8}, 1.0, 0),
+    ({"size": {"shortest_edge": 8}, "crop_pct": 0.875}, 0.875, 0),
+    ({"size": {"height": 8, "width": 8}}, 1.0, 1),
+    ({"do_resize": False, "size": {"height": 8, "width": 8}}, None, 0),
+    ({"do_center_crop": True, "size": "large", "crop_size": [8]}, None, 0),
+]
+
+
+@pytest.mark.parametrize("config, crop_pct, told", CROPS)
+def test_the_crop_of_a_preprocessor_config(config, crop_pct, told, tmp_path):
+    path, notes = write(tmp_path, [node("Softmax", ["z"], ["y"], axis=1)]), []
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
+    assert load(path, notes=notes).crop_pct == crop_pct
+    assert sum("stretches" in note for note in notes) == told
 
 
 @pytest.mark.parametrize("layout", ["channels first", "channels last"])

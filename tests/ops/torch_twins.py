@@ -94,7 +94,7 @@ def _symmetric(view):
 
 def max_pool(x, *, kernel, stride=None, padding="valid", dilation=1, ceil_mode=False):
     view = window(x.shape[1:3], kernel, stride or kernel, padding, dilation, ceil_mode=ceil_mode)
-    if _symmetric(view):
+    if _symmetric(view) and view.dilation == (1, 1):  # of a window wholly in padding, PyTorch's gradient lands anywhere
         padding = view.padding[::2]
         return _last(F.max_pool2d(_first(x), view.kernel, view.stride, padding, view.dilation, ceil_mode))
     framed = _framed(_first(x), view.padding, -torch.inf)

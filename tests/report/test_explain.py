@@ -192,7 +192,11 @@ def test_laid_is_a_stretch_where_windows_tile():
 @pytest.mark.parametrize("kind", [np.uint8, np.float32])
 def test_occlusion_beside_a_plain_loop(kind):
     model, rng = network(), np.random.default_rng(0)
-    image = rng.integers(0, 256, (12, 16, 3)).astype(kind) if kind == np.uint8 else rng.random((12, 16, 3), np.float32)
+    image = (
+        rng.integers(0, 256, (12, 16, 3)).astype(kind)
+        if kind == np.uint8
+        else rng.normal(size=(12, 16, 3)).astype(np.float32) / 4
+    )
     found = occlusion(model, image, 1, patch=(4, 5), stride=(3, 2))
     gray = np.rint(image.mean((0, 1))) if kind == np.uint8 else image.mean((0, 1))
     probabilities = [[[] for _ in range(16)] for _ in range(12)]
@@ -290,7 +294,7 @@ def test_a_cat_is_seen_where_it_is_and_a_cup_where_that_is(tmp_path):
 def test_a_network_without_maps():
     x = nn.Input(28, 28, 1)
     model = nn.Model(x, nn.Sequential(nn.Flatten(), nn.Linear(8), nn.Tanh(), nn.Linear(3))(x))
-    found = explain(model, np.random.default_rng(0).random((28, 28, 1)))
+    found = explain(model, np.random.default_rng(0).random((28, 28, 1)) - 0.5)
     assert (found.layer, found.cam, found.maps, found.filters, found.after) == (None, None, None, None, ())
     first, second = model.parameters["fc1_weight"], model.parameters["fc2_weight"]
     hidden = model.trace(found.image[None])["tanh1"][0]
@@ -423,3 +427,30 @@ def test_a_map_without_positive_evidence_is_reported(tmp_path, texts):
     draw_and_read(explain(model, image, 0), tmp_path / "a.png")
     assert "no positive evidence" in texts and any(text.endswith("drops by less than 1%") for text in texts)
     assert saliency(np.full((8, 8, 3), -2.0)).max() == 2
+
+
+def saturated(*activations):
+    """Return a network of 12 x 12 images whose class 0 is the mean brightness times 500, which saturates each activation."""
+    x = nn.Input(12, 12, 1)
+    y = nn.Linear(2, name="fc")(nn.GlobalAvgPool2d()(nn.ReLU(name="maps")(nn.Conv2d(1, 3, padding="same")(x))))
+    for activation in activations:
+        y = activation()(y)
+    model = nn.Model(x, y, mean=0.0)
+    model.p.conv1_weight[...], model.p.conv1_bias[...] = 1 / 9, 0
+    model.p.fc_weight[...], model.p.fc_bias[...] = [[500, 0]], 0
+    return model
+
+
+@pytest.mark.parametrize("activations", [(nn.Softmax,), (nn.Softmax, nn.Softmax), (nn.Sigmoid, nn.Sigmoid)])
+def test_several_saturated_activations_hide_no_gradient(activations):
+    image = np.zeros((12, 12, 1), np.uint8)
+    image[7:11, 2:6] = 255
+    found = explain(saturated(*activations), image, 0)
+    row, column = found.largest(found.cam)
+    assert 7 <= row < 11 and 2 <= column < 6 and found.saliency.max() > 0.1
+
+
+def test_maps_without_a_largest_value_point_nowhere():
+    found = explain(saturated(nn.Softmax), np.full((12, 12, 1), 255, np.uint8), 0)
+    assert found.occluded_most is None  # a gray patch of the mean color changes nothing
+    assert found.largest(np.zeros((2, 2))) is None and found.largest(np.ones((2, 2))) is None

@@ -70,8 +70,8 @@ def _run() -> int:
     except BrokenPipeError:  # `byhand show ... | head`
         discard(sys.stdout)
         return 0
-    except MemoryError as error:
-        return _fail(f"there is not enough memory ({error or 'out of memory'}); try smaller images or batches", 1)
+    except (MemoryError, SystemError) as error:
+        return _fail(_out_of_memory(error), 1)
     except ByhandError as error:
         return _fail(str(error), NOT_FINITE_EXIT_CODE if isinstance(error, NotFiniteError) else USAGE_EXIT_CODE)
     except OSError as error:
@@ -84,6 +84,13 @@ def _run() -> int:
         see = translate(f"(see {' '.join(['byhand', *known, '--help'])})", part=True)
         message = f"{translate(_usage_message(error))}{' ' * see.isascii()}{see}"
     return _fail(message)
+
+
+def _out_of_memory(error: MemoryError | SystemError) -> str:
+    """Return the message of an allocation that failed, in Python or in C code that raised nothing."""
+    if isinstance(error, SystemError):
+        return "a library failed without a reason, as happens where memory runs out; free some and try again"
+    return f"there is not enough memory ({str(error) or 'out of memory'}); try smaller images or batches"
 
 
 def _stopped() -> int:

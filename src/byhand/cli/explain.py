@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
 from byhand import nn
@@ -37,7 +36,6 @@ from byhand.cli.output_file import check_output
 from byhand.cli.progress_bar import ProgressBar
 from byhand.console import pad, say
 from byhand.errors import ArgumentError, UnknownNameError
-from byhand.ops.op import Array
 from byhand.text import printable
 from byhand.translation import translate
 
@@ -164,14 +162,19 @@ def _lines(found: "Explanation", network: nn.Model, layer_given: bool) -> list[t
     else:
         why = "as given" if layer_given else f"the last layer with feature maps before {' and '.join(found.after)}"
         lines.append(("layer", f"{found.layer}, {format_shape(found.maps.shape)}: {why}"))
-        peak = f"largest at {_position(int(found.cam.argmax()), found.cam)}"
-        lines.append(("Grad-CAM", peak if found.cam.max() > 0 else f"zero: no positive evidence in {found.layer}"))
-    lines.append(("saliency", f"largest at {_position(int(found.saliency.argmax()), found.saliency)}"))
-    largest = int(found.effect.argmax())
-    value, position = found.format(found.occlusion.flat[largest]), _position(largest, found.occlusion)
-    patch = format_shape(found.patch)
+        peak = found.largest(found.cam)
+        none = "the same everywhere" if found.cam.max() > 0 else f"zero: no positive evidence in {found.layer}"
+        lines.append(("Grad-CAM", f"largest at {_position(peak)}" if peak else none))
+    seen = found.largest(found.saliency)
+    lines.append(("saliency", f"largest at {_position(seen)}" if seen else "zero everywhere: the gradient vanishes"))
+    patch, where = format_shape(found.patch), found.occluded_most
+    value, position = (found.format(found.occlusion[where]), _position(where)) if where else ("", "")
     told = f"with a {patch} gray patch, the probability drops to {value} at {position}"
-    if is_number:
+    if not where and is_number:
+        told = f"with a {patch} gray patch, the number stays the same"
+    elif not where:
+        told = f"with a {patch} gray patch, the probability stays the same"
+    elif is_number:
         told = f"with a {patch} gray patch, the number becomes {value} at {position}"
     elif found.effect.max() < OCCLUSION_MIN_DROP:
         told = f"with a {patch} gray patch, the probability drops by less than 1%"
@@ -194,18 +197,14 @@ def _facts(found: "Explanation") -> dict[str, Any]:
     facts["layer"] = facts["grad_cam"] = None
     if found.cam is not None and found.maps is not None:
         facts["layer"] = {"name": found.layer, "shape": list(found.maps.shape), "before": list(found.after)}
-        facts["grad_cam"] = {"largest": _at(int(found.cam.argmax()), found.cam) if found.cam.max() > 0 else None}
-    facts["saliency"] = {"largest": _at(int(found.saliency.argmax()), found.saliency)}
-    largest = int(found.effect.argmax())
+        facts["grad_cam"] = {"largest": found.largest(found.cam)}
+    facts["saliency"] = {"largest": found.largest(found.saliency)}
+    extreme = float(found.occlusion.flat[int(found.effect.argmax())])
     keys = ("largest_change", "number") if found.task == "numbers" else ("lowest", "probability")
-    occluded = {keys[0]: {keys[1]: float(found.occlusion.flat[largest]), "at": _at(largest, found.occlusion)}}
+    occluded = {keys[0]: {keys[1]: extreme, "at": found.occluded_most}}
     return facts | {"occlusion": {"patch": list(found.patch), **occluded}, "panels": _panels(found)}
 
 
-def _at(index: int, array: Array) -> list[int]:
-    return [int(i) for i in np.unravel_index(index, array.shape)]
-
-
-def _position(index: int, array: Array) -> str:
-    row, column = _at(index, array)
+def _position(at: tuple[int, int]) -> str:
+    row, column = at
     return f"row {row}, column {column}"

@@ -196,9 +196,11 @@ def _output_kind(network: nn.Model, softmax: bool) -> str:
 def _onnx_text(network: nn.Model, file: Path, size: int, kind: str) -> str:
     height, width, channels = (*network.input_shape, 1, 1)[:3]
     names = "; " + f"the names of {len(network.classes):,} classes" if _named(network) else ""
+    deep = network.preprocessing.pixel_range
+    scaled = "" if deep is None else f"  scale its pixels first: {deep[0]:g} is 0, {deep[1]:g} is 255\n"
     return (
         f"wrote {file}, {size:,} bytes\n"
-        f"  takes (N, {channels}, {height}, {width}) in {network.dtype}: (pixel / 255 - mean) / std\n"
+        f"  takes (N, {channels}, {height}, {width}) in {network.dtype}: (pixel / 255 - mean) / std\n{scaled}"
         f"  gives {_kind_text(network, kind)}\n"
         f"  in its metadata: mean {_spell(network.mean)}, std {_spell(network.std)}{names}"
     )

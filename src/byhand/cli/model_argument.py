@@ -211,6 +211,10 @@ def image_reader(network: nn.Model, note: str = "") -> Callable[[Path], Array]:
     """
     shape = image_shape(network)
     notes, told = [note] * bool(note), list[Path]()
+    if len(network.input_shape) == 1:
+        notes.append(
+            f"{network.name} takes {prod(shape):,} numbers: an image becomes {format_shape(shape[:2])} gray pixels"
+        )
 
     def read(path: Path) -> Array:
         pixels = network.preprocessing.read(path, shape).reshape(network.input_shape)
@@ -225,19 +229,20 @@ def image_reader(network: nn.Model, note: str = "") -> Callable[[Path], Array]:
 
 
 def image_shape(network: nn.Model) -> tuple[int, ...]:
-    """Return the (H, W, C) of the images that a network takes; those of (H, W), and of a vector that fills a square, are gray.
-
-    Raises ArgumentError where an image has another number of channels.
-    """
-    shape = network.input_shape
-    if len(shape) == 1 and isqrt(shape[0]) ** 2 == shape[0]:
-        shape = (isqrt(shape[0]),) * 2
-    shape = (*shape, 1) if len(shape) == 2 else shape
+    """Return the (H, W, C) of the images that a network takes; raises ArgumentError where an image has no such shape."""
+    shape = _as_image(network.input_shape)
     if len(shape) != 3 or shape[2] not in (1, 3):
         raise ArgumentError(
             f"an image has one channel or three, but {network.name} takes {format_shape(network.input_shape)} arrays"
         )
     return shape
+
+
+def _as_image(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return an input's shape as (H, W, C): (H, W), and a vector that fills a square, are gray; others as they are."""
+    if len(shape) == 1 and isqrt(shape[0]) ** 2 == shape[0]:
+        shape = (isqrt(shape[0]),) * 2
+    return (*shape, 1) if len(shape) == 2 else shape
 
 
 def format_shape(shape: tuple[int, ...]) -> str:
@@ -314,7 +319,7 @@ def _resolve_reader(network: nn.Model, source: str, reader: str | None) -> str:
         )
     return (
         f"{source} does not say how images are cropped: assuming 87.5% of the shorter side, the whole of one of "
-        f"{format_shape(network.input_shape[:2])}"
+        f"{format_shape(_as_image(network.input_shape)[:2])}"
     )
 
 

@@ -20,10 +20,9 @@ RENAMED = {
     **dict.fromkeys(("fold", "val-fold"), "validation-fold"),
     **dict.fromkeys(("time", "max-time", "max-minutes", "budget", "time-limit"), "minutes"),
     **dict.fromkeys(("smoothing",), "label-smoothing"),
-    **dict.fromkeys(("freeze", "frozen"), "unfreeze"),
     **dict.fromkeys(("random-state", "random-seed"), "seed"),
-    **dict.fromkeys(("out", "output-dir", "project", "name", "save-dir", "run", "dir"), "output"),
-    **dict.fromkeys(("continue", "restart"), "resume"),
+    **dict.fromkeys(("out", "output-dir", "project", "name", "save-dir", "dir"), "output"),
+    **dict.fromkeys(("continue",), "resume"),
     **dict.fromkeys(("topk", "k", "top"), "top-k"),
     **dict.fromkeys(("class-names", "classes", "names"), "labels"),
     **dict.fromkeys(("normalize-mean",), "mean"),
@@ -33,6 +32,10 @@ NEEDLESS = {
     **dict.fromkeys(("device", "gpu", "gpus", "cpu", "cuda"), "byhand computes on the CPU: leave it out"),
     **dict.fromkeys(("workers", "num-workers", "j"), "images are prefetched by a thread: leave it out"),
     **dict.fromkeys(("amp", "fp16", "half", "bf16"), "byhand computes in float32: leave it out"),
+    **dict.fromkeys(
+        ("freeze", "frozen"),
+        "--from freezes the layers below the classifier: --unfreeze N trains the last N of them",
+    ),
     **dict.fromkeys(("verbose", "v"), "leave it out; --json prints all results as one object"),
     **dict.fromkeys(("quiet", "q", "silent"), "write --json, which prints the results alone"),
     **dict.fromkeys(
@@ -49,12 +52,14 @@ def unknown_option(option: str, known: Sequence[str]) -> str:
     'there is no option --minuts; did you mean --minutes?'
     >>> unknown_option("--imgsz", ["--image-size"])
     'there is no option --imgsz; write --image-size'
+    >>> unknown_option("--freeze", ["--unfreeze"])
+    'there is no option --freeze; --from freezes the layers below the classifier: --unfreeze N trains the last N of them'
     """
     name, message = option.lstrip("-").lower().replace("_", "-"), f"there is no option {option}"
     if (here := f"--{RENAMED.get(name, name)}") in known and here != option:
         return f"{message}; write {here}"
+    if name in NEEDLESS:
+        return f"{message}; {NEEDLESS[name]}"
     names = [other.lstrip("-") for other in known if other.startswith("--")]
     close = get_close_matches(name, names, n=1, cutoff=MIN_SIMILARITY)
-    if close:
-        return f"{message}; did you mean --{close[0]}?"
-    return f"{message}; {NEEDLESS[name]}" if name in NEEDLESS else message
+    return f"{message}; did you mean --{close[0]}?" if close else message

@@ -19,6 +19,7 @@ from byhand.cli.training_budget import TimeBudget, classifier_rate, learning_rat
 from byhand.cli.training_header import Tell
 from byhand.data import Dataset, Preprocessing, Splits
 from byhand.data.augment import Augment
+from byhand.data.folder_tree import is_run_folder
 from byhand.data.image_source import ImageSource
 from byhand.data.pixel_range import parse_pixel_range
 from byhand.data.preprocessing import FILE_READERS
@@ -122,7 +123,12 @@ def start(given: defaults.Settings, output: Path | None, started: float, bar: Pr
 
 
 def resume(given: defaults.Settings, output: Path | None, bar: ProgressBar, tell: Tell) -> TrainingSetup:
-    """Set up a stopped training from its run's folder, by default the newest; tell: prints the header's lines."""
+    """Set up a stopped training from its run's folder, by default the newest; tell: prints the header's lines.
+
+    `byhand train RUN --resume` is as good as `--output RUN`.
+    """
+    if output is None and given.get("data") is not None and is_run_folder(Path(given["data"])):
+        output, given = Path(given["data"]), given | {"data": None}
     run = Run.open(world().broadcast(output or _newest_folder()))
     settings = run_settings.read_settings(run, run_settings.REQUIRED)
     original = settings | {"optimizer": str(settings["optimizer"].get("kind")).lower()}

@@ -7,16 +7,15 @@ arrays that `np.savez(path, X, y)` names arr_0 and arr_1 are told by their axes.
 import re
 from collections.abc import Iterable, Mapping
 
+from byhand.data.split_names import SPLIT_WORDS
 from byhand.shapes import Shape
 
 # Without a split, `x` and `images` are training's. The first of two names for one array wins.
 IMAGE_WORDS = ("x", "images", "image", "imgs", "img", "pixels", "data", "inputs", "input", "features", "samples")
 LABEL_WORDS = ("y", "labels", "label", "targets", "target", "lbl")
-SPLIT_WORDS = {
-    "train": ("train", "training", "tr", ""),
-    "val": ("val", "valid", "validation", "dev"),
-    "test": ("test", "testing", "te"),
-}
+SHORT_FORMS = {"train": ("tr", ""), "test": ("te",)}
+# The words of folders and tables, and those that only arrays have; a name without one is training's.
+ARRAY_WORDS = {split: (*words, *SHORT_FORMS.get(split, ())) for split, words in SPLIT_WORDS.items()}
 POSITIONAL = re.compile(r"arr_(\d+)")  # NumPy's own names
 POSITIONAL_COUNTS = (2, 4)  # images and labels, of training and of a test
 IMAGE_AXES = (3, 4)
@@ -35,7 +34,7 @@ def find_pairs(shapes: Mapping[str, Shape]) -> dict[str, tuple[str, str]]:
         return _by_axes(shapes)
     plain = {re.sub("[^a-z]", "", name.lower()): name for name in sorted(shapes, reverse=True)}
     found = {}
-    for split, words in SPLIT_WORDS.items():
+    for split, words in ARRAY_WORDS.items():
         images, labels = (_first(plain, words, kinds) for kinds in (IMAGE_WORDS, LABEL_WORDS))
         if images and labels:
             found[split] = images, labels

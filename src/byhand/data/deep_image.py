@@ -20,11 +20,8 @@ WHITE_IS_ZERO, SEPARATE_PLANES, UNSIGNED, SIGNED = 0, 2, 1, 2  # their values
 DEEP_COLOR = ("RGB", "RGBA", "LA")  # Pillow's modes; of CMYK it reads the upper 8 bits, which cover the whole range
 PACKED_COLOR = ("BGR;15", "BGR;16")  # 16 bits a pixel
 SCALED_FORMATS = ("PPM", "JPEG2000")  # which state their largest value, and Pillow scales it to 65535
-OTHER_BYTE = {
-    "B": "L",
-    "L": "B",
-    "N": "B" if sys.byteorder == "little" else "L",
-}  # of 16-bit samples, by Pillow's raw mode
+# The raw mode of Pillow that reads the other byte of 16-bit samples.
+OTHER_BYTE = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
 
 
 class DeepImage(NamedTuple):

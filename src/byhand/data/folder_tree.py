@@ -11,17 +11,19 @@ from pathlib import Path, PurePath
 
 from byhand.data.class_names import natural_key
 from byhand.data.image_formats import IMAGE_SUFFIXES
+from byhand.errors import FileError
 
 SYSTEM_NAMES = {  # of folders and files that operating systems, archives and storage devices add; hidden ones begin with a dot
     *("__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "lost+found"),
     *("@eadir", "#recycle", "#snapshot", "$recycle.bin", "system volume information"),
 }
-FIRST_BYTES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*", b"BM")  # of images
+FIRST_BYTES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")  # of images
 RUN_FILE = "run.json"  # in the folder of a training, and the keys that it has
 RUN_KEYS = {"model", "data", "seed", "hand"}
 MAX_RUN_FILE_BYTES = 16 << 20  # a run.json lists the skipped files too
 FIGURE_MARK = b"Software\0byhand"  # in the first chunk of text of a PNG that byhand drew
 FIGURE_MARK_BYTES = 512  # from a PNG's beginning
+MAX_FOLDERS = 500_000  # below a data set's folder; ImageNet-21k has 22,000
 
 
 @dataclass
@@ -75,10 +77,11 @@ def read_folder_tree(path: Path) -> FolderTree:
     """Return the tree of a folder.
 
     A folder is entered once: first by its own path, then by links. So a circle of links ends, and a link takes no image from
-    the folder it leads to.
+    the folder it leads to. A link to a folder that holds this one, as /proc/self/root, is not entered.
+    Raises FileError for more than MAX_FOLDERS folders.
     """
     tree = FolderTree(Folder(path))
-    order, seen = [tree.root], {_identity(path)}
+    order, seen = [tree.root], {_identity(folder) for folder in (path, *path.resolve().parents)}
     waiting, linked = [tree.root], list[tuple[Folder, Path]]()
     while waiting or linked:
         if not waiting:
@@ -102,6 +105,8 @@ def read_folder_tree(path: Path) -> FolderTree:
                 folder.folders.append(Folder(child))
         order += folder.folders
         waiting += folder.folders
+        if len(order) > MAX_FOLDERS:
+            raise FileError(f"{path} holds more than {MAX_FOLDERS:,} folders; give the folder of the images")
     parents = {id(child): folder for folder in order for child in folder.folders}
     for folder in reversed(order):
         folder.folders.sort(key=lambda child: natural_key(child.name))
@@ -137,7 +142,8 @@ def _begins_as_image(path: Path) -> bool:
             first = file.read(12)
     except OSError:
         return False
-    return first.startswith(FIRST_BYTES) or (first[:4] == b"RIFF" and first[8:] == b"WEBP")
+    is_bmp = first[:2] == b"BM" and first[6:10] == bytes(4)  # a text may begin with BM
+    return first.startswith(FIRST_BYTES) or is_bmp or (first[:4] == b"RIFF" and first[8:] == b"WEBP")
 
 
 def is_system_name(name: str) -> bool:

@@ -17,6 +17,7 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".psv", ".txt", ".lst", ".list", ".jso
 IMAGE_FOLDERS = {"image", "images", "img", "imgs", "jpegimages"}  # beside masks: the pictures of a segmentation set
 MASK_FOLDERS = {"mask", "masks", "annotation", "annotations", "segmentation", "segmentations", "segmentationclass"}
 MASK_FOLDERS |= {"ground_truth", "groundtruth", "labels", "label"}
+MAX_LINK_NOTES = 3  # more links to known folders get one line
 MAX_WRAPPERS = 8  # folders around a data set, each the only one in the one above
 
 
@@ -53,8 +54,7 @@ def discover_folders(root: Path) -> DiscoveredFiles:
         raise FileError(_no_class_message(tree.root, top, root))
     if len({label for _, label in training}) < 2 and (hint := _table_hint(tree.root)):
         raise FileError(f"{root} has only the class {training[0][1]!r}; expected {LAYOUT}{hint}")
-    for link in tree.links:
-        found.notes.append(f"the folder {found.shown(link)} links to one that was seen already: left out")
+    found.notes += _link_notes([found.shown(link) for link in tree.links])
     if own := [found.shown(path) for folder in tree.root.walk() for path in folder.own]:
         found.notes.append(f"made by byhand, no data: left out: {abbreviate(own)}")
     if note := case_twins_note(found.labels):
@@ -253,6 +253,13 @@ def _table_hint(folder: Folder) -> str:
         return ""
     table = min(tables, key=lambda path: (path.stem.lower().startswith(("test", "sample")), len(path.parts)))
     return f"; does {printable(table.name)} name the classes? Then give it: {printable(str(table))}"
+
+
+def _link_notes(links: Sequence[str]) -> list[str]:
+    """Return a note for each folder that links to one that was seen already; one for all where they are many."""
+    if len(links) > MAX_LINK_NOTES:
+        return [f"{len(links)} folders link to ones that were seen already: left out: {abbreviate(links)}"]
+    return [f"the folder {link} links to one that was seen already: left out" for link in links]
 
 
 def _loose_note(folder: Folder) -> str:

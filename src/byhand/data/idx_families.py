@@ -12,7 +12,7 @@ from byhand.data import idx
 from byhand.data.dataset import Dataset
 from byhand.data.folder_tree import is_folder, is_image_name, is_system_name
 from byhand.data.pixel_range import PixelRange, arrays_to_bytes
-from byhand.data.split_names import ORDER, purpose
+from byhand.data.split_names import ORDER, SPLIT_OF_WORD, purpose
 from byhand.data.text_files import read_text
 from byhand.errors import FileError
 from byhand.shapes import Array
@@ -26,7 +26,7 @@ FILE_NAME = re.compile(  # emnist-letters-train-images-idx3-ubyte.gz; train-imag
 FIRST_BYTES = (b"\0\0\x08", b"\0\0\x0c")  # of IDX files of uint8 and int32
 MAX_FOLDERS = 40  # side by side; more are classes
 MAX_DEPTH = 3  # folders above IDX files: MNIST/raw as torchvision has it, a folder around it
-SPLIT_OF_PART = {"train": "train", "t10k": "test", "test": "test", "val": "val", "valid": "val", "validation": "val"}
+SPLIT_OF_PART = SPLIT_OF_WORD | {"t10k": "test"}
 MAX_MAPPING_BYTES = 1 << 16
 DIGITS, UPPER, LOWER = "0123456789", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
 EMNIST_NAMES = {  # the names of the classes, Cohen et al. 2017, "EMNIST: an extension of MNIST to handwritten letters", table 2

@@ -76,9 +76,8 @@ class ImageInfo:
     notes: tuple[str, ...]  # how its pixels are converted, where they are not 8-bit gray or RGB
     digest: bytes
     pixels: Array | None
-    extent: PixelExtent | None = (
-        None  # of pixels with more than 8 bits or of floating point, where their range is unknown
-    )
+    # Of pixels with more than 8 bits or of floating point, where their range is unknown.
+    extent: PixelExtent | None = None
 
 
 def inspect_image(path: str | os.PathLike[str], small: int) -> ImageInfo:
@@ -208,7 +207,7 @@ def _open_image(path: str | os.PathLike[str], data: bytes) -> Iterator[Image.Ima
                 if image.width * image.height > (Image.MAX_IMAGE_PIXELS or np.inf):
                     raise Image.DecompressionBombError
                 yield image
-        except FileError:
+        except (FileError, MemoryError):
             raise
         except UnidentifiedImageError:
             known = ADVICE.get(Path(path).suffix.lower(), f"expected {', '.join(FORMATS)}")

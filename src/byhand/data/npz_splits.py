@@ -11,6 +11,7 @@ from byhand.data.class_names import natural_key
 from byhand.data.dataset import Dataset
 from byhand.data.npz import open_npz
 from byhand.data.pixel_range import PixelRange, arrays_to_bytes
+from byhand.data.text_files import decode_array
 from byhand.errors import ArgumentError, FileError
 from byhand.shapes import Array
 from byhand.text import abbreviate
@@ -18,6 +19,7 @@ from byhand.text import abbreviate
 CHANNELS = (1, 3, 4)
 MIN_PIXELS = 16  # of a flat image, 4 x 4
 MAX_LABEL = 1_000_000
+CLASS_NAME_KEYS = ("classes", "class_names", "label_names", "target_names")  # of the array that names the class numbers
 MAX_SHOWN_ARRAYS = 8  # in an error line
 
 
@@ -28,22 +30,29 @@ def read_npz(
 
     The arrays are called x_train and y_train, or train_images and train_labels, ... (`find_pairs`). Images (N, H, W) or
     (N, H, W, C), also (N, C, H, W), (H, W, C, N) and square ones (N, H * W), become uint8 by `pixel_range`, or by the one that
-    `resolve_pixel_range` finds; labels are numbers or names (N,), or one-hot (N, K); `classes` names the numbers. Nothing is
-    unpickled. Raises FileError for a file that is no such archive, whose arrays don't fit, or whose pixel range is not clear.
+    `resolve_pixel_range` finds; labels are numbers or names (N,), or one-hot (N, K); `classes` or the like names
+    the numbers (`CLASS_NAME_KEYS`). Nothing is unpickled. Raises FileError for a file that is no such archive, whose arrays
+    don't fit, or whose pixel range is not clear.
     """
     with open_npz(path) as archive:
         shapes = archive.shapes
         pairs = find_pairs(shapes)
         found = {part: (archive.array(x), archive.array(y)) for part, (x, y) in pairs.items()}
-        named = archive.array("classes") if "classes" in shapes else None
+        names_key = next((key for key in CLASS_NAME_KEYS if key in shapes), "")
+        named = archive.array(names_key) if names_key else None
     if "train" not in found:
         held = abbreviate([f"{name} {shape}" for name, shape in sorted(shapes.items())], MAX_SHOWN_ARRAYS)
         raise FileError(f"{path} holds {held or 'no arrays'}; expected x_train and y_train, or images and labels")
+    if found["train"][0].shape[:1] == (0,):
+        raise FileError(f"{path}: {pairs['train'][0]} holds no images; expected one image or more")
+    empty = [part for part, (x, y) in found.items() if x.shape[:1] == y.shape[:1] == (0,)]
+    found = {part: arrays for part, arrays in found.items() if part not in empty}
     labels = {part: _labels(y, pairs[part][1], path) for part, (_, y) in found.items()}
     classes, numbers, notes = _classes(labels, named, path)
+    notes += [f"{pairs[part][0]} holds no images: no {part} set" for part in empty]
     oriented = {part: _images(x, len(labels[part]), pairs[part][0], path) for part, (x, _) in found.items()}
     notes += [note for _, note in oriented.values() if note]
-    if unread := sorted({*shapes, "classes"} - {"classes", *(name for pair in pairs.values() for name in pair)}):
+    if unread := sorted(shapes.keys() - {names_key, *(name for pair in pairs.values() for name in pair)}):
         notes.append(f"not read from {path.name}: {abbreviate(unread)}")
     try:
         images, pixel_range, range_notes = arrays_to_bytes({part: x for part, (x, _) in oriented.items()}, pixel_range)
@@ -87,7 +96,7 @@ def _labels(array: Array, name: str, path: Path) -> Array:
     """Return labels as integers or names (N,)."""
     labels = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
     if labels.dtype.kind == "S":
-        labels = np.char.decode(labels, "utf-8", "replace")
+        labels = decode_array(labels)
     if labels.dtype.kind == "b" or (labels.dtype.kind == "f" and np.array_equal(labels, np.rint(labels))):
         labels = labels.astype(np.int64)
     if labels.ndim == 2 and labels.dtype.kind in "iu" and _is_one_hot(labels):
@@ -127,6 +136,7 @@ def _classes(
     if named is not None:
         if named.size <= last:
             raise FileError(f"{path} names {named.size} classes, but its labels go up to {last}")
+        named = decode_array(named) if named.dtype.kind == "S" else named
         return tuple(map(str, named.reshape(-1))), dict(labels), []
     if first < 0 or last - first + 1 > 2 * len(every):
         found = {part: np.searchsorted(every, array) for part, array in labels.items()}

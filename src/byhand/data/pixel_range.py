@@ -33,9 +33,8 @@ STATE_IT = f"state it with {OPTION}, in Python pixel_range=(LOW, HIGH)"
 INTEGER_BITS = (8, 10, 12, 14, 16)  # of cameras and scanners
 SIGNED_BITS: dict[tuple[str, ...], tuple[int, ...]] = {("int8",): (7,), ("int16",): (8, 10, 12, 14, 15)}
 UNIT_OVERSHOOT = (-0.05, 1.1)  # of floats from 0 to 1, by bicubic resizing
-UNIT_MIN_PEAK = (
-    1 / 32
-)  # floats whose largest value is smaller, and above 0, were divided by 255 twice, or are of any range
+# Floats whose largest value is smaller, and above 0, were divided by 255 twice, or are of any range.
+UNIT_MIN_PEAK = 1 / 32
 BYTE_OVERSHOOT = (-12.75, 280.5)  # the same of floats from 0 to 255
 BYTE_MIN_PEAK = 127.5  # floats whose largest value is smaller, and above 1, may be of any range
 SINGLE_MIN_PEAK = 4095  # integers of one image alone: larger values are of 16 bits, smaller ones of an unknown number

@@ -18,10 +18,10 @@ SPLIT_OF_WORD = {word: split for split, words in SPLIT_WORDS.items() for word in
 def split_of(text: str) -> str | None:
     """Return the split that a word names, or None.
 
-    >>> split_of("Validation"), split_of("TRAIN"), split_of("holdout"), split_of("5")
-    ('val', 'train', None, None)
+    >>> split_of("Validation"), split_of("TRAIN"), split_of("test_set"), split_of("holdout"), split_of("5")
+    ('val', 'train', 'test', None, None)
     """
-    return SPLIT_OF_WORD.get(text.strip().lower())
+    return SPLIT_OF_WORD.get(re.sub(r"[\s_-]*set$", "", text.strip().lower()))
 
 
 def splits_of(names: Sequence[str]) -> list[str | None]:

@@ -16,8 +16,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
 from byhand.data.open_file import open_regular_file
 from byhand.errors import FileError
+from byhand.shapes import Array
 
 CHUNK_BYTES = 1 << 20
 MARKS = (  # a byte order mark, and the encoding that it announces; UTF-32's begins as UTF-16's does
@@ -78,6 +81,16 @@ def decode_bytes(data: bytes) -> str:
         with suppress(UnicodeDecodeError):
             return data.decode(encoding)
     return data.decode("utf-8", "replace")
+
+
+def decode_array(texts: Array) -> Array:
+    """Return an array of bytes as one of text, each decoded as `decode_bytes` does.
+
+    >>> decode_array(np.array([b"cat", b"d\\xe4g", b"cat"]))
+    array(['cat', 'däg', 'cat'], dtype='<U3')
+    """
+    values, places = np.unique(texts, return_inverse=True)
+    return np.array([decode_bytes(bytes(value)) for value in values])[places].reshape(texts.shape)
 
 
 def _encoding(file: BinaryIO) -> str:

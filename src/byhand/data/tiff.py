@@ -167,7 +167,10 @@ def _block(packed: bytes, tags: Tags, shape: tuple[int, int, int], dtype: "np.dt
         return values.reshape(shape).astype(dtype.newbyteorder("="))
     if bits not in WHOLE_BYTES:
         single = np.unpackbits(stored, axis=1)[:, : columns * depth * bits].reshape(rows, -1, bits)
-        return (single @ (1 << np.arange(bits)[::-1])).astype(dtype.newbyteorder("=")).reshape(shape)
+        whole = np.zeros(single.shape[:2], dtype.newbyteorder("="))
+        for k in range(bits):
+            whole = whole << 1 | single[..., k]
+        return whole.reshape(shape)
     values = stored.view(dtype).reshape(shape).astype(dtype.newbyteorder("="))
     if predictor == DIFFERENCES:
         return np.cumsum(values, axis=1, dtype=values.dtype)

@@ -156,7 +156,14 @@ class _Lowering:
         mean, std = (np.atleast_1d(np.asarray(values, np.float32)) for values in (model.mean, model.std))
         output = self._value(model.logits)
         return Network(
-            model.name, self._value(graph_input), output, self.steps, mean, std, model.classes, _about(model)
+            model.name,
+            self._value(graph_input),
+            output,
+            self.steps,
+            mean,
+            std,
+            model.classes,
+            preprocessing=model.preprocessing.describe(model.input_shape) if len(model.input_shape) == 3 else "",
         )
 
     def _count_uses(self) -> Counter[str]:
@@ -306,10 +313,6 @@ class _Lowering:
 
     def _unsupported(self, node: Node, reason: str = "byhand has no C for it") -> UnsupportedError:
         return UnsupportedError(f"{node.name}: the op {node.op.name} can't be exported as C: {reason}")
-
-
-def _about(model: Model) -> str:
-    return model.preprocessing.describe(model.input_shape) if len(model.input_shape) == 3 else ""
 
 
 def _is_per_channel(constant: Array, shape: Shape) -> bool:

@@ -239,12 +239,8 @@ MODEL_NAMES: dict[str, str] = {
     "numpy": "write model.state_dict(): NumPy arrays by name",
     "share_memory": "each process opens the file: bh.load('digits.safetensors')",
 }
-FREE_NAMES = {
-    "history",
-    "metrics",
-    "names",
-    "device",
-}  # that a user may keep with a model; nothing would read the others
+# Attributes that a user may keep with a model; nothing would read the others.
+FREE_NAMES = {"history", "metrics", "names", "device"}
 
 # Attributes of layers and of nn.Sequential, which are descriptions of a network, without parameters.
 LAYER_NAMES: dict[str, str] = {

@@ -12,17 +12,22 @@ import numpy as np
 from byhand.errors import ShapeError
 from byhand.graph import Node, Tensor
 from byhand.nn.model import Model
+from byhand.nn.output_activation import read_ending
 from byhand.nn.receptive_field import depends_on_images
+from byhand.nn.task import SIGMOIDS, SOFTMAXES
 from byhand.ops import DEFAULT_HAND
 from byhand.ops.op import Array, CallSpec
 
 
-def trace_gradients(model: Model, images: Any, grad_logits: Any, *, hand: str = DEFAULT_HAND) -> dict[str, Array]:
+def trace_gradients(
+    model: Model, images: Any, grad_logits: Any, *, logits: Tensor | None = None, hand: str = DEFAULT_HAND
+) -> dict[str, Array]:
     """Return what `model.trace(images)` does, and under `grad_<name>` the gradient of each value that depends on the images.
 
     grad_logits (N, classes): the gradient with respect to the logits, for instance 1 at a class for its own logit, or
-    probabilities minus labels for a loss. The nodes run in reverse; each op's `backward` returns the gradients of its inputs
-    once the gradient of its output is complete, and a tensor that several nodes read gets their sum.
+    probabilities minus labels for a loss; logits: another tensor of that shape, whose gradient it is. The nodes run in
+    reverse; each op's `backward` returns the gradients of its inputs once the gradient of its output is complete, and a
+    tensor that several nodes read gets their sum.
     Raises ShapeError where grad_logits has not the logits' shape.
 
     >>> import byhand as bh
@@ -32,10 +37,11 @@ def trace_gradients(model: Model, images: Any, grad_logits: Any, *, hand: str = 
     (np.float32(0.0), (1, 28, 28, 1))
     """
     values = model.trace(images, hand=hand)
-    name, grad = model.logits.name, np.asarray(grad_logits, model.dtype)
+    logits = model.logits if logits is None else logits
+    name, grad = logits.name, np.asarray(grad_logits, model.dtype)
     if grad.shape != values[name].shape:
         raise ShapeError(f"{model.name}: grad_logits has the shape {grad.shape}; expected {values[name].shape}")
-    graph = model.graph.up_to(model.logits)
+    graph = model.graph.up_to(logits)
     calls, _ = graph.plan(len(grad), training=False)
     needs_gradient, gradients = depends_on_images(graph), {name: grad}
     for node in reversed(graph.nodes):
@@ -45,6 +51,19 @@ def trace_gradients(model: Model, images: Any, grad_logits: Any, *, hand: str = 
             ):
                 gradients[name] = gradients[name] + part if name in gradients else part
     return values | {f"grad_{name}": value for name, value in gradients.items()}
+
+
+def first_logits(model: Model) -> Tensor:
+    """Return the logits before the first of several activations, as of the softmax of a softmax; else the model's logits.
+
+    A class's gradient passes a saturated softmax or sigmoid as 0; its value before it has another.
+    """
+    graph, logits = model.graph.up_to(model.logits), model.logits
+    while (ending := read_ending(graph, logits)).activation in (*SOFTMAXES, *SIGMOIDS):
+        if ending.logits.shape != logits.shape or ending.logits.name not in model.graph.tensors:
+            break
+        logits = ending.logits
+    return logits
 
 
 def grad_cam(maps: Array, gradient: Array) -> Array:

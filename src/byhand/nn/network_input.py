@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from byhand.data.dataset import Dataset
 from byhand.data.lazy_images import LazyImages
-from byhand.data.pixel_range import DIM_FRACTION, kind_of
+from byhand.data.pixel_range import BYTE_MIN_PEAK, DIM_FRACTION, kind_of
 from byhand.data.preprocessing import Preprocessing
 from byhand.errors import ArgumentError, ShapeError
 from byhand.hints import warn
@@ -121,24 +121,30 @@ def warn_of_pixels(model: Model, images: Any, *, is_training: bool = False) -> A
 
 def _other_range(model: Model, images: Array, is_training: bool) -> str:
     """Return what is wrong with the range of images, and what to do, or ""."""
-    has_size = images.shape[1:] == model.input_shape  # `check_images` refuses others
-    is_image = (
-        len(model.input_shape) == 3 and model.input_shape[2] in IMAGE_CHANNELS and model.input_shape[:2] != (1, 1)
-    )
-    if not (has_size and is_image):
+    is_bytes = images.dtype == np.uint8
+    if is_bytes and kind_of(model.preprocessing.pixel_range) != "uint8":  # first: the usual case of each `predict`
+        return ""
+    shape = model.input_shape
+    is_image = len(shape) == 3 and shape[2] in IMAGE_CHANNELS and shape[:2] != (1, 1)
+    # `check_images` refuses another shape or type.
+    if images.shape[1:] != shape or not is_image or not (is_bytes or images.dtype.kind == "f"):
         return ""
     sample = images[:WARNING_IMAGES]
-    if images.dtype == np.uint8:
+    if is_bytes:
         return _other_bytes(model.preprocessing, sample)
-    if images.dtype.kind != "f":
-        return ""
     floor, peak = float(sample.min()), float(sample.max())
     if model.preprocessing.reader == "array":  # trained on floating point images
         return _other_scale(model.preprocessing, floor, peak)
     black, white = float(model.pixel_levels[:, 0].min()), float(model.pixel_levels[:, -1].max())
     # Normalized images have no 0 but by chance, and none brighter than white.
     is_unit = floor >= 0 and 0 < peak <= 1 and black < 0 and (floor == 0 or peak > BEYOND_WHITE * white)
-    is_far = floor >= 0 and peak > PIXEL_MIN_PEAK * max(abs(black), abs(white))
+    far_peak = min(PIXEL_MIN_PEAK * max(abs(black), abs(white)), max(BYTE_MIN_PEAK, 2 * white))
+    is_far = floor >= 0 and peak > far_peak
+    # Floating point pixels as of the data set, which training normalized: none is negative, as dark ones are then.
+    recorded = model.preprocessing.pixel_range
+    if not is_training and recorded is not None and kind_of(recorded) == "float" and black < 0:
+        low, high = recorded
+        is_far = is_far or (floor >= max(low, 0.0) and (peak <= high if high <= white else peak > BEYOND_WHITE * white))
     if not (is_far or (is_unit and not is_training)):  # also NaN
         return ""
     return (
@@ -148,9 +154,9 @@ def _other_range(model: Model, images: Array, is_training: bool) -> str:
 
 
 def _other_bytes(record: Preprocessing, images: Array) -> str:
-    """Return what is wrong with the range of uint8 images, or ""."""
+    """Return what is wrong with the range of uint8 images, or ""; record: of a training on uint8 of another range."""
     low, high = record.pixel_range or (0.0, 255.0)
-    if kind_of(record.pixel_range) != "uint8" or (peak := int(images.max())) > high:
+    if (peak := int(images.max())) > high:
         return ""
     told = f"uint8 images go up to {peak}, but are taken as 0 to 255; in the training {low:g} was black, {high:g} white"
     return f"{told}; {PIXELS}"
@@ -160,7 +166,9 @@ def _other_scale(record: Preprocessing, floor: float, peak: float) -> str:
     """Return what is wrong with floating point images from `floor` to `peak`, or ""; record: of a training on such."""
     low, high = record.float_range or (floor, peak)
     span = high - low
-    if floor < low - span or peak > high + span or peak - low < DIM_FRACTION * span:
+    # Images from 0 to 1 where the training's were from -1 to 1, or normalized: their smallest value is 0, to the bit.
+    is_unit = floor == 0 and peak <= 1 and low < 0
+    if floor < low - span / 2 or peak > high + span or peak - low <= DIM_FRACTION * span or is_unit:
         told = f"images go from {floor:.4g} to {peak:.4g}, those of the training went from {low:.4g} to {high:.4g}"
         return f"{told}; scale them alike"
     return ""  # also NaN

@@ -14,12 +14,14 @@ from typing import Any, NamedTuple
 import onnx
 from onnx import helper
 
+from byhand.data.text_files import decode_bytes
 from byhand.onnx.file_graph import FileGraph, attributes_of
 from byhand.onnx.readers.constant import FLOATING_TYPES
 
+THRESHOLDS = {"Greater": 0, "GreaterOrEqual": 0, "Less": 1, "LessOrEqual": 1}  # the input that has the scores
 DECISIONS = (
-    *("ArgMax", "TopK", "ZipMap", "LabelEncoder", "ArrayFeatureExtractor", "OneHot", "Binarizer"),
-    *("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Round"),
+    *("ArgMax", "TopK", "ZipMap", "LabelEncoder", "ArrayFeatureExtractor", "OneHot", "Binarizer", "Round"),
+    *THRESHOLDS,
 )
 LARGEST = "ReduceMax"  # of the scores, which some networks give beside the ArgMax
 VIEWS = ("Squeeze", "Unsqueeze", "Reshape", "Flatten", "Identity", "Gather", "Cast")
@@ -65,10 +67,12 @@ def _scores_of(graph: FileGraph, output: str) -> Scores | None:
         computed = [] if node is None else graph.computed_inputs(node)
         if node is None or node.op_type not in (*DECISIONS, LARGEST, *VIEWS) or not computed:
             break
+        if node.op_type in DECISIONS and not _favors_large_scores(graph, node):
+            return None
         names = names or _names(graph, node)
         value = computed[0]
         if _decides(node):
-            scores, decision = value, decision or node.op_type
+            scores, decision = value, decision or _described(graph, node)
     return Scores(scores, names, decision) if decision else None
 
 
@@ -77,6 +81,28 @@ def _decides(node: onnx.NodeProto) -> bool:
     if node.op_type == "Cast":
         return attributes_of(node).get("to") not in FLOATING_TYPES
     return node.op_type in (*DECISIONS, LARGEST)
+
+
+def _favors_large_scores(graph: FileGraph, node: onnx.NodeProto) -> bool:
+    """Tell whether a decision is for the larger scores of an image: not for the smaller ones, nor among images."""
+    given = attributes_of(node)
+    if node.op_type in THRESHOLDS:
+        return not graph.is_constant(node.input[THRESHOLDS[node.op_type]])
+    if node.op_type == "TopK":
+        return bool(given.get("largest", 1))
+    if node.op_type == "ArgMax" and given.get("axis", 0) == 0:  # of the batch, unless that was taken away
+        before = graph.makers.get(node.input[0])
+        return before is not None and _takes_batch_away(graph, before)
+    return True
+
+
+def _described(graph: FileGraph, node: onnx.NodeProto) -> str:
+    """Return the operator of a decision, with its threshold where it has one."""
+    if node.op_type in THRESHOLDS:
+        threshold = graph.constant(node.input[1 - THRESHOLDS[node.op_type]])
+        if threshold is not None and threshold.size == 1:
+            return f"{node.op_type} {float(threshold.reshape(-1)[0]):g}"
+    return node.op_type
 
 
 def _names(graph: FileGraph, node: onnx.NodeProto) -> tuple[str, ...]:
@@ -90,7 +116,7 @@ def _names(graph: FileGraph, node: onnx.NodeProto) -> tuple[str, ...]:
     elif node.op_type in ("ArrayFeatureExtractor", "Gather"):
         array = graph.constant(node.input[0])
         found = [] if array is None or array.dtype.kind not in "OUSi" else array.reshape(-1).tolist()
-    return tuple(name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in found)
+    return tuple(decode_bytes(name) if isinstance(name, bytes) else str(name) for name in found)
 
 
 def _with_batch(graph: FileGraph, value: str) -> str:

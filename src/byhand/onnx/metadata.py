@@ -2,7 +2,7 @@
 
     byhand.*                                     byhand: name, classes, task, mean, std, crop_pct, as JSON
     names, imgsz                                 ultralytics, as Python literals
-    id2label, image_mean; config.json and        the Hugging Face Hub
+    id2label, image_mean; config.json and        the Hugging Face Hub, timm
     preprocessor_config.json beside the file
     classes, class_names, labels, class_to_idx   many others: JSON, or names separated by commas, semicolons or line ends
     Image.BitmapPixelFormat, NominalPixelRange   ONNX's own MetadataProps.md: Windows ML, Custom Vision
@@ -23,11 +23,11 @@ from byhand.data.label_map import MAX_BYTES, NAME_KEYS, names_from_json, names_f
 from byhand.data.text_files import read_text
 from byhand.errors import FileError
 from byhand.nn.task import TASKS
+from byhand.onnx.processor_config import NUMBER_KEYS, normalization, read_numbers, read_processor, read_timm
 
 PREFIX = "byhand."  # of the keys that byhand writes
 KEYS = ("classes", "mean", "std", "name", "preprocessing", "task", "classes_are_integers")
 CONFIG_FILE = "config.json"
-MAX_NUMBERS_LENGTH = 200  # characters of a mean, a std or a size
 PROCESSOR_FILE = "preprocessor_config.json"
 ONNX_FOLDER = "onnx"  # of a repository on the Hub, beside config.json
 MORE_NAME_KEYS = (
@@ -41,7 +41,6 @@ MORE_NAME_KEYS = (
     "config",
 )
 PROCESSOR_KEYS = ("preprocessor_config", "preprocessing", "preprocess", "transforms")
-NUMBER_KEYS = (("mean", "image_mean", "norm_mean", "img_mean"), ("std", "image_std", "norm_std", "img_std"))
 SEPARATORS = (",", ";", "|")
 BGR_FORMATS = ("bgr8", "bgra8")
 # (mean, std) by ONNX's Image.NominalPixelRange.
@@ -63,7 +62,8 @@ def read_metadata(proto: onnx.ModelProto, path: Path | None = None) -> dict[str,
     """Return what a file's metadata say; raises FileError where byhand's own are broken.
 
     classes: the names, of the key `classes_key`; more_classes: (key, names) of others; unread_classes: a key of names that
-    can't be read; task, name, mean, std, crop_pct; image_size: (height, width); bgr: whether blue comes first. path: of the
+    can't be read; task, name, mean, std, crop_pct; image_size: (height, width); bgr: whether blue comes first; squashed:
+    whether images are stretched to the network's size. path: of the
     file, beside which a config.json may lie.
     """
     entries = {entry.key: entry.value for entry in proto.metadata_props}
@@ -80,7 +80,7 @@ def read_metadata(proto: onnx.ModelProto, path: Path | None = None) -> dict[str,
     if proto.producer_name == "byhand":
         return metadata
     config, processor = ({} if path is None else _read_beside(path, name) for name in (CONFIG_FILE, PROCESSOR_FILE))
-    found = _of_processor(processor) | _foreign(entries) | _of_config(config, entries) | metadata
+    found = read_timm(config) | read_processor(processor) | _foreign(entries) | _of_config(config, entries) | metadata
     if "task" in metadata:
         found.pop("task_key", None)
     return found
@@ -98,9 +98,11 @@ def _foreign(entries: dict[str, str]) -> dict[str, Any]:
     elif keys:
         found["unread_classes"] = keys[0]
     processor = next((_object(lower[key]) for key in PROCESSOR_KEYS if _object(lower.get(key, ""))), {})
-    found |= _of_processor(processor)
-    found |= _normalization(*(next((_numbers(lower[key]) for key in keys if key in lower), []) for keys in NUMBER_KEYS))
-    size = _numbers(lower.get("imgsz", ""))
+    found |= read_processor(processor)
+    found |= normalization(
+        *(next((read_numbers(lower[key]) for key in keys if key in lower), []) for keys in NUMBER_KEYS)
+    )
+    size = read_numbers(lower.get("imgsz", ""))
     size = size * (2 if len(size) == 1 else 1)
     if len(size) == 2 and all(0 < side <= MAX_IMAGE_SIDE and side == int(side) for side in size):
         found["image_size"] = tuple(map(int, size))
@@ -110,30 +112,6 @@ def _foreign(entries: dict[str, str]) -> dict[str, Any]:
     if lower.get("image.bitmappixelformat", "").lower() in BGR_FORMATS:
         found["bgr"] = True
     return found
-
-
-def _normalization(mean: list[float], std: list[float]) -> dict[str, Any]:
-    """Return mean and std for pixels from 0 to 1; those of pixels from 0 to 255 are told by their size."""
-    found: dict[str, Any] = {}
-    scale = 255.0 if any(number > 2 for number in [*mean, *std]) else 1.0
-    for key, numbers in (("mean", mean), ("std", std)):
-        if len(numbers) in (1, 3) and (key == "mean" or all(numbers)):
-            found[key] = [number / scale for number in numbers]
-            found[key] = found[key][0] if len(numbers) == 1 else found[key]
-    return found
-
-
-def _of_processor(processor: dict[str, Any]) -> dict[str, Any]:
-    """Return mean and std of the Hub's preprocessor_config.json, or of an object in the metadata."""
-    lists = [
-        next((_numbers(str(processor[key])) for key in keys if isinstance(processor.get(key), (list, int, float))), [])
-        for keys in NUMBER_KEYS
-    ]
-    if processor.get("do_normalize") is False:
-        lists = [[0.0] * 3, [1.0] * 3]
-    if processor.get("do_rescale") is False:  # it normalizes pixels of 0 to 255
-        lists = [lists[0], [number / 255 for number in lists[1]]] if not any(lists[0]) else lists
-    return _normalization(*lists) if all(lists) else {}
 
 
 def _names(text: str) -> list[str]:
@@ -149,16 +127,6 @@ def _names(text: str) -> list[str]:
         return names if len(names) > 1 or text[0] in "[{(" else []  # one word is no list
     except ValueError:
         return []
-
-
-def _numbers(text: str) -> list[float]:
-    """Return the numbers in a metadata entry such as [224, 224] or 0.5,0.5,0.5; [] where it holds none."""
-    words = text.strip().strip("[]()").replace(",", " ").split() if len(text) <= MAX_NUMBERS_LENGTH else []
-    try:
-        numbers = [float(word) for word in words]
-    except ValueError:
-        return []
-    return numbers if all(abs(number) < MAX_BYTES for number in numbers) else []
 
 
 def _read_beside(path: Path, name: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,17 @@ def read_preprocessing(
     those of an input of integers from 0 to 255.
     """
     if "preprocessing" in metadata:
-        return Preprocessing.from_json(metadata["preprocessing"])
+        record = Preprocessing.from_json(metadata["preprocessing"])
+        if record.crop_pct is not None and (record.mean, record.std) == (0.0, 1.0):  # of a training: known, see below
+            record = replace(record, mean=[0.0] * channels, std=[1.0] * channels)
+        return record
     given = {key: metadata[key] for key in ("mean", "std") if key in metadata}
+    crop_pct = metadata.get("crop_pct")
+    if metadata.get("squashed"):
+        notes.append(
+            "its configuration stretches images to the network's size: byhand takes their largest centered part of that shape"
+        )
+        crop_pct = 1.0
     # Other exporters write the three numbers of color images for any network; byhand's own must fit.
     in_color = [key for key, value in given.items() if isinstance(value, list) and len(value) == COLOR_CHANNELS]
     if in_color and channels != COLOR_CHANNELS:
@@ -43,9 +53,9 @@ def read_preprocessing(
                 " otherwise"
             )
         # Lists: known, where the numbers 0 and 1 stand for what no file says.
-        return Preprocessing(mean=[0.0] * channels, std=[1 / scale.white] * channels)
+        return Preprocessing(crop_pct=crop_pct, mean=[0.0] * channels, std=[1 / scale.white] * channels)
     default = 1.0 if elem_type in FLOATING_TYPES else 1 / BYTES
-    return Preprocessing.from_json({"mean": 0.0, "std": default} | given)
+    return Preprocessing.from_json({"mean": 0.0, "std": default, "crop_pct": crop_pct} | given)
 
 
 def _is_same(mean: Any, scale: InputScale) -> bool:

@@ -32,7 +32,7 @@ from byhand.errors import (
     UnknownArgumentError,
     UnknownNameError,
 )
-from byhand.files import check_memory
+from byhand.files import UNCHECKED_BYTES, check_memory
 from byhand.hints import unknown_keyword
 from byhand.kernels import memory
 from byhand.shapes import Array as Array  # noqa: PLC0414  (exported: ops are written with Array and Op)
@@ -216,7 +216,8 @@ class Op:
         """Return an uninitialized array for every output of a call; raises ArgumentError where memory is too small for it."""
         item = np.dtype(dtype).itemsize
         for name, shape in call.shapes.items():
-            check_memory(item * prod(shape), f"{self.name}: {name} of the shape {shape}", ArgumentError)
+            if (size := item * prod(shape)) > UNCHECKED_BYTES:  # the text of an error costs a call of microseconds
+                check_memory(size, f"{self.name}: {name} of the shape {shape}", ArgumentError)
         return {name: memory.empty(shape, self.dtypes.get(name, dtype)) for name, shape in call.shapes.items()}
 
     def algorithms(self, shapes: Sequence[InputShape], call: CallSpec, itemsize: int) -> dict[str, str]:

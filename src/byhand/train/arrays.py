@@ -11,6 +11,7 @@ import numpy as np
 
 from byhand.data import Dataset
 from byhand.data.lazy_images import LazyImages
+from byhand.data.text_files import decode_array
 from byhand.errors import ArgumentError
 from byhand.nn import Model
 from byhand.nn.network_input import as_images
@@ -87,7 +88,7 @@ def _labels(model: Model, labels: Array, find_classes: bool) -> Array:
     if labels.dtype.kind == "f" and np.array_equal(labels, np.rint(labels)):  # as a table has them
         labels = labels.astype(np.int64)
     if labels.dtype.kind == "S":
-        labels = np.char.decode(labels, "utf-8", "replace")
+        labels = decode_array(labels)
     if labels.dtype.kind == "b" or (labels.dtype.kind == "O" and all(isinstance(label, Integral) for label in labels)):
         labels = labels.astype(np.int64)
     if labels.dtype.kind == "f" and model.answer.binary:  # the probability of the second class

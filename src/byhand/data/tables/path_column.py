@@ -21,15 +21,24 @@ def path_column(
 ) -> tuple[Column, list[str]]:
     """Return the column that names the images, and notes; given: the option --path-column.
 
-    Of several, the one that names the most files, then the one that is called path or file or the like. Where no cell names
-    a file, the spellings of `finder.spellings` are tried. Raises FileError where no column can be it, or two.
+    Of several, the one that names the most files, then the one that is called path or file or the like. Where no more than
+    half of the cells name a file, the spellings of `finder.spellings` are tried. Raises FileError where no column can be it,
+    or two.
     """
     if column := given_column("--path-column", columns, given, table):
-        return (column, []) if finder.count(_sample(column.cells)) else _respelled([column], finder) or (column, [])
+        return (column, []) if _names_most(column, finder) else _respelled([column], finder) or (column, [])
     images = [column for column in columns if any(map(is_image_name, _sample(column.cells)))]
-    if (column := _naming_column(columns, images, finder, table)) is not None:
+    column = _naming_column(columns, images, finder, table)
+    if column is not None and _names_most(column, finder):
         return column, []
-    return _respelled(images or columns, finder) or (_unnamed(columns, images, finder, table), [])
+    # Where few cells name a file, they may do so by chance: 7 is 7.png, all others are 001.png, 002.png, ...
+    return _respelled(images or columns, finder) or (column or _unnamed(columns, images, finder, table), [])
+
+
+def _names_most(column: Column, finder: ImageFinder) -> bool:
+    """Tell whether more than half of the cells name files."""
+    sample = _sample(column.cells)
+    return 2 * finder.count(sample) > len(sample)
 
 
 def _naming_column(

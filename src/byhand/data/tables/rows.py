@@ -149,8 +149,9 @@ def _skip_comments(file: TextIO) -> int:
             break
         above, comment, position = position, text, file.tell()
         skipped += 1
-    words = re.split(r"[,;\t| ]+", comment.lstrip("# "))
-    is_header = comment.startswith("#") and 1 < len(words) == len(re.split(r"[,;\t| ]+", line.strip()))
+    delimiter = r"[,;\t|]" if re.search(r"[,;\t|]", line) else " +"
+    words, cells = (re.split(delimiter, row) for row in (comment.lstrip("# "), line.strip()))
+    is_header = comment.startswith("#") and 1 < len(words) == len(cells)
     file.seek(above if is_header else position)
     return skipped - is_header
 

@@ -127,6 +127,8 @@ def pick(node: NodeContext, x: OnnxValue, axis: int, positions: Sequence[int]) -
     """Return positions along an axis, as slices that are concatenated."""
     if axis == 0:
         raise node.unsupported("it picks images out of a batch")
+    if not positions:
+        raise ValueError(f"it leaves nothing of axis {axis}; expected one position or more")
     ranges = list(as_ranges(positions))
     if len(ranges) > MAX_SLICES:
         raise node.unsupported(f"it concatenates {len(ranges):,} slices of an axis; byhand does up to {MAX_SLICES:,}")

@@ -24,9 +24,8 @@ from byhand.translation import translate
 
 DOTS_PER_INCH = 150
 PLACEHOLDER_FONTS = ("last resort", "lastresort", "adobe blank")  # draw every character as a box, or as nothing
-SIMPLIFIED = re.compile(
-    r"\b(?:SC|CN|GB)\b"
-)  # in the name of one of several fonts that differ in the shapes of a letter
+# In the name of one of several fonts that differ in the shapes of a letter.
+SIMPLIFIED = re.compile(r"\b(?:SC|CN|GB)\b")
 REGULAR_WEIGHT = 400
 INVISIBLE = ("Mn", "Me", "Cf")  # categories of marks that a text can be drawn without
 MIN_LETTERS = 6  # of a text that is shortened to fit

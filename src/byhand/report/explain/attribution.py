@@ -20,7 +20,7 @@ import numpy as np
 from byhand.errors import ArgumentError, NotFiniteError, UnknownNameError
 from byhand.kernels import cdiv
 from byhand.nn import Model
-from byhand.nn.gradients import grad_cam, trace_gradients
+from byhand.nn.gradients import first_logits, grad_cam, trace_gradients
 from byhand.nn.receptive_field import FieldGrid, feature_maps, last_feature_map, lay_over
 from byhand.nn.task import grad_logits
 from byhand.ops import DEFAULT_HAND
@@ -30,6 +30,7 @@ from byhand.shapes import integer, pair
 PATCH_PARTS = 5  # the gray patch is a fifth of the image
 STRIDE_PARTS = 12  # and moves over it in twelve steps
 OCCLUSION_BATCH = 16  # occluded images predicted at a time
+EFFECT_ROUNDING = 1e-6  # fraction of a score by which it may change by rounding
 LISTED_LAYERS = 8  # in an error message
 
 
@@ -64,6 +65,23 @@ class Explanation:
         """How much the score drops under the gray patch, (H, W); of a number, how much it changes."""
         lost = self.score - self.occlusion
         return np.abs(lost) if self.task == "numbers" else lost
+
+    @property
+    def occluded_most(self) -> tuple[int, int] | None:
+        """The (row, column) where the gray patch has the largest effect; None where it has none."""
+        return self.largest(self.effect, EFFECT_ROUNDING * abs(self.score))
+
+    @staticmethod
+    def largest(heat_map: Array, least: float = 0.0) -> tuple[int, int] | None:
+        """Return the (row, column) of a map's largest value; None where no value is above `least`, or all are the same.
+
+        >>> Explanation.largest(np.array([[0.0, 0.0], [2.0, 1.0]])), Explanation.largest(np.ones((2, 2)))
+        ((1, 0), None)
+        """
+        if heat_map.max() <= max(least, heat_map.min()):
+            return None
+        row, column = np.unravel_index(int(heat_map.argmax()), heat_map.shape)
+        return int(row), int(column)
 
     def format(self, score: float) -> str:
         """Return a score as text: a probability in percent, or a number."""
@@ -203,7 +221,7 @@ def _starts(side: int, part: int, step: int) -> list[int]:
 def gradients(model: Model, images: Any, index: int, *, hand: str = DEFAULT_HAND) -> dict[str, Array]:
     """Return the values of `model.trace(images)`, and d logit[index] / d value of each as `grad_<name>`, per image.
 
-    The logit is that before a softmax or sigmoid, whose own gradient is 0 where it is saturated.
+    The logit is that before a softmax or sigmoid, whose own gradient is 0 where it is saturated; before the first, of several.
 
     >>> import byhand as bh
     >>> found = gradients(bh.models.create("article"), np.zeros((1, 28, 28, 1)), 3)
@@ -211,7 +229,7 @@ def gradients(model: Model, images: Any, index: int, *, hand: str = DEFAULT_HAND
     ((1, 26, 26, 8), (1, 26, 26, 8), (1, 28, 28, 1))
     """
     grad = grad_logits(model.answer, _check_class(model, index), len(images), model.dtype)
-    return trace_gradients(model, images, grad, hand=hand)
+    return trace_gradients(model, images, grad, logits=first_logits(model), hand=hand)
 
 
 def _check_class(model: Model, index: int) -> int:

@@ -98,9 +98,11 @@ def _panels(explanation: Explanation) -> list[tuple[str, str, TileRenderer]]:
     if explanation.cam is not None:
         peak = float(explanation.cam.max())
         about = f"where {shorten(explanation.layer or '', 22)} supports it" if peak > 0 else "no positive evidence"
+        about = about if peak <= 0 or explanation.largest(explanation.cam) else "the same everywhere"
         panels.append(("Grad-CAM", about, _overlay(seen, explanation.cam / peak if peak > 0 else explanation.cam)))
     bright = float(np.percentile(explanation.saliency, SALIENCY_PERCENTILE)) or float(explanation.saliency.max()) or 1.0
     about = "largest gradient of the number" if is_number else "largest gradient of the logit"
+    about = about if explanation.saliency.any() else "zero everywhere"
     panels.append(("Saliency", about, _heat(explanation.saliency / bright)))
     score, changed = (
         explanation.format(value) for value in (explanation.score, explanation.occlusion.flat[lost.argmax()])
