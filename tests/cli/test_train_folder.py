@@ -290,7 +290,7 @@ def test_photos_use_transfer_learning_from_imagenet(tmp_path):
         in out
     )
     assert "efficientnet_lite0 on photos: 224 x 224 x 3 -> 3 classes" in out
-    assert "2,562 of" not in out and "3,843 of 3,416,868 parameters are trainable" in out
+    assert "2,562 of" not in out and "3,843 of 3,374,851 parameters are trainable" in out
     assert "takes 87.5% of the shorter side" in out
     assert bh.load(tmp_path / "run").crop_pct == 0.875
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from byhand.cli.training_setup import TrainingSetup
 
 PRINTED_BAD_FILES = 8
-STATISTICS = ("_running_mean", "_running_var")  # of batch norms, which are no parameters
+NO_PARAMETERS = ("_running_mean", "_running_var", "_key")  # states of batch norm and dropout
 
 Tell = Callable[[Sequence[str]], None]  # prints lines
 
@@ -40,7 +40,7 @@ def data_lines(setup: "TrainingSetup", notes: Sequence[str]) -> list[str]:
     summary = network.summary()
     parameters = f"{summary.parameters:,} parameters"
     if setup.full_model is not None:
-        frozen = (value.size for name, value in vars(network.state).items() if not name.endswith(STATISTICS))
+        frozen = (value.size for name, value in vars(network.state).items() if not name.endswith(NO_PARAMETERS))
         total = summary.parameters + sum(frozen)
         parameters = f"{setup.trainer.model.parameter_count:,} of {total:,} parameters are trainable"
     counts = [purpose(part, f"{len(images):,}{' images' * (part == 'train')}") for part, images in sets.parts.items()]
