@@ -113,7 +113,7 @@ def test_heads_of_several_layers():
         model = nn.Model(x, output).replace_head(["a", "b"])
         assert model.logits.shape == (1, 2), name
         assert model.parameter_count == 2 * 6 + 2, f"{name}: one new layer on the six features"
-        assert model.predict(rng.random((2, 8, 8, 3)).astype(np.float32)).shape == (2, 2)
+        assert model.predict(rng.normal(size=(2, 8, 8, 3)).astype(np.float32)).shape == (2, 2)
 
 
 def test_a_new_head_is_new():

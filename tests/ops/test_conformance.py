@@ -5,8 +5,6 @@ every hand of every op in the registry: a new op, or a new hand, is held to this
 that `check` rejects a broken hand, whatever the op and whatever is broken.
 """
 
-import copy
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,7 +12,7 @@ from hypothesis import strategies as st
 
 from byhand.ops import REGISTRY
 from byhand.ops.op import tree_leaves
-from tests.ops.draw import LAYOUTS, Drawn, Seeded, cast_inputs, contiguous, each, plan, with_gradient
+from tests.ops.draw import LAYOUTS, Drawn, Seeded, cast_inputs, contiguous, each, plan, unregistered, with_gradient
 
 # How far a hand may be from the loops: a part of the largest number in the array (of 1, where all are smaller).
 TOLERANCE = {np.float64: 1e-13, np.float32: 5e-6}
@@ -234,6 +232,6 @@ def with_flaw(op, direction, spoiled, flaw):
         for now, then in zip(tree_leaves([arrays[at]]), tree_leaves([before[at]])):
             flaw(now, then)
 
-    broken = copy.copy(op)
+    broken = unregistered(op)
     broken.hands = op.hands | {"broken": good._replace(**{direction: bad})}
     return broken

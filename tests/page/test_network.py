@@ -79,7 +79,7 @@ def test_every_number_is_what_python_computes(browser, name):
     for key, value in vars(model.state).items():  # statistics as after a training
         if value.dtype.kind == "f":
             value[...] = rng.uniform(0.5, 1.5, value.shape) if "var" in key else rng.normal(0, 0.3, value.shape)
-    image = rng.random((1, *model.input_shape), np.float32)
+    image = rng.random((1, *model.input_shape), np.float32) - np.float32(0.5)
     where, numbers = numbers_of(model)
     script, found, refused = hands(sorted(ops_of(model)))
     assert not refused

@@ -46,7 +46,7 @@ def test_one_scale_for_all_or_one_each(tmp_path, texts):
     together = draw_and_read(values, tmp_path / "a.png")
     assert {"0", "100"} <= set(texts), "the scale of colors"
     each = draw_and_read(values, tmp_path / "b.png", scale_each=True)
-    assert "4 × 4 × 2, 2 maps, 0 to 100, each map on its own scale" in texts and "100" not in texts
+    assert "4 × 4 × 2, 2 maps, 0 … 100, each map on its own scale" in texts and "100" not in texts
     bright = [(pixels == color(1.0)).all(-1).sum() for pixels in (together, each)]
     assert bright[1] > 1.9 * (bright[0] - 200)
 
@@ -57,11 +57,11 @@ def test_the_most_active_maps_come_first(tmp_path, texts):
     assert most_active(values, 3) == [300, 40, 7]
     assert most_active(values[..., :5], 5) == [0, 1, 2, 3, 4]
     draw_and_read(values, tmp_path / "a.png", "vgg16, conv5_3")
-    assert "vgg16, conv5_3" in texts and "3 × 3 × 512, the 64 most active of 512 maps, −2 to 50" in texts
+    assert "vgg16, conv5_3" in texts and "3 × 3 × 512, the 64 most active of 512 maps, −2 … 50" in texts
     numbers = [text for text in texts if text.isdigit()]
     assert numbers[:5] == ["300", "40", "7", "0", "1"]
     draw_and_read(values, tmp_path / "b.png", max_maps=2)
-    assert "3 × 3 × 512, the 2 most active of 512 maps, −2 to 50" in texts
+    assert "3 × 3 × 512, the 2 most active of 512 maps, −2 … 50" in texts
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_nan_and_infinity_are_marked(tmp_path, texts):
     clean = draw_and_read(values, tmp_path / "a.png")
     values[1, 2, 0], values[0, 0, 1] = np.nan, np.inf
     pixels = draw_and_read(values, tmp_path / "b.png")
-    assert "4 × 4 × 2, 2 maps, 1 to 1, 2 NaN or infinite (cyan)" in texts
+    assert "4 × 4 × 2, 2 maps, 1 … 1, 2 NaN or infinite (cyan)" in texts
     blue = [(image == np.array([0x19, 0xC3, 0xD6])).all(-1).sum() for image in (clean, pixels)]
     assert blue[0] == 0 and blue[1] > 1000
     for odd in (
@@ -124,7 +124,7 @@ def test_a_vector_is_bars_and_its_largest_are_named(tmp_path, texts):
     pixels = draw_and_read(
         values, tmp_path / "a.png", "network, fc", names=[f"class {i}, {'and so on ' * 9}" for i in range(1000)]
     )
-    assert {"network, fc", "1,000 numbers, −5 to 9", "9", "class 400", "3", "class 17"} <= set(texts)
+    assert {"network, fc", "1,000 numbers, −5 … 9", "9", "class 400", "3", "class 17"} <= set(texts)
     for shade in (style.BLUE, style.ORANGE):  # no peak is lost, though there are more numbers than bars
         assert (pixels == np.array(style.rgb(shade))).all(-1).sum() > 50
     draw_and_read(np.array([0.2, 0.8]), tmp_path / "b.png", names=["$cat$", "dog"])

@@ -160,7 +160,7 @@ def range_of_image(extent: PixelExtent, recorded: PixelRange | None, *, single: 
     Raises ArgumentError where the image lies beyond the training's range, and nobody stated that.
 
     >>> range_of_image(PixelExtent(("uint16",), 3, 999), TypedRange(0, 4095, "integer", stated=False))
-    (0.0, 4095.0)
+    (0, 4095)
     """
     if recorded is None or not applies(recorded, extent):
         return resolve_pixel_range(extent, single=single)
