@@ -118,9 +118,9 @@ KEYWORDS: dict[str, str] = {
     "hflip": "write flip=True",
     "image_size": "bh.data.find('folder').sets((height, width)) resizes",
     **dict.fromkeys(
-        ("num_workers", "workers", "pin_memory", "prefetch"), "leave it out: images are prefetched by a thread"
+        ("num_workers", "workers", "pin_memory", "prefetch", "use_multiprocessing", "persistent_workers"),
+        "leave it out: images are prefetched by a thread",
     ),
-    **dict.fromkeys(("use_multiprocessing", "persistent_workers"), "leave it out: images are prefetched by a thread"),
     **dict.fromkeys(("device", "accelerator", "gpus", "devices", "map_location"), CPU),
     "precision": "leave it out: byhand computes in float32",
     "callback": "write callbacks=[function]",
@@ -135,10 +135,10 @@ CALL_KEYWORDS: dict[tuple[str, str], str] = {
     ("predict", "verbose"): "leave it out: it prints nothing",
     ("evaluate", "verbose"): "leave it out: it prints nothing",
     ("evaluate", "batch_size"): "leave it out: the size of a batch changes no result",
-    ("softmax", "dim"): "leave it out: it is over the last axis",
-    ("softmax", "axis"): "leave it out: it is over the last axis",
-    ("Softmax", "dim"): "leave it out: it is over the last axis",
-    ("Softmax", "axis"): "leave it out: it is over the last axis",
+    **dict.fromkeys(
+        (("softmax", "dim"), ("softmax", "axis"), ("Softmax", "dim"), ("Softmax", "axis")),
+        "leave it out: it is over the last axis",
+    ),
     ("OneCycle", "max_lr"): "the optimizer has it: bh.SGD(lr=0.1) is the peak",
     (
         "LayerNorm",
