@@ -1,0 +1,153 @@
+"""A linear map as LLVM IR: all rows of a matrix times a vector of columns at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+from typing import NamedTuple
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from byhand.kernels.microkernel.linear_map import Matrix
+from byhand.kernels.microkernel.simd import REALS, Vectors, element, operands
+from byhand.kernels.runtime.cpu import vector_unit
+from byhand.kernels.runtime.llvm import (
+    WORD,
+    CodegenContext,
+    Function,
+    IntrinsicBody,
+    IRBuilder,
+    Module,
+    NumbaIntrinsic,
+    NumbaType,
+    Signature,
+    Type,
+    TypingContext,
+    Value,
+    Values,
+)
+
+
+def linear_map_intrinsic(dtype: str, matrix: Matrix) -> NumbaIntrinsic:
+    """Return the map by a matrix as an intrinsic."""
+
+    @intrinsic
+    def apply(
+        typing: TypingContext,
+        x: NumbaType,
+        x_start: NumbaType,
+        x_step: NumbaType,
+        y: NumbaType,
+        y_start: NumbaType,
+        y_step: NumbaType,
+        length: NumbaType,
+    ) -> IntrinsicBody:
+        def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, values: Values) -> Value:
+            x, x_start, x_step, y, y_start, y_step, length = operands(context, builder, signature, values)
+            start = partial(element, builder, REALS[dtype])
+            arguments = MapArguments(start(x, x_start), x_step, start(y, y_start), y_step, length)
+            builder.call(_function(builder.module, [value.type for value in arguments], dtype, matrix), arguments)
+            return context.get_dummy_value()
+
+        return types.void(x, x_start, x_step, y, y_start, y_step, length), codegen
+
+    return apply
+
+
+class MapArguments(NamedTuple):
+    """The arguments of a map's function."""
+
+    x: Value
+    x_step: Value
+    y: Value
+    y_step: Value
+    length: Value
+
+
+def _function(module: Module, kinds: list[Type], dtype: str, matrix: Matrix) -> Function:
+    """Return the function of a matrix in a module, written once."""
+    name = f"byhand_map_{dtype}_{hashlib.sha256(repr(matrix).encode()).hexdigest()[:12]}"
+    if name in module.globals:
+        return module.globals[name]
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    LinearMap(function, dtype, matrix).emit()
+    return function
+
+
+class LinearMap(Vectors):
+    """Emits a loop over vectors of columns, and after it the columns that are left, masked."""
+
+    def __init__(self, function: Function, dtype: str, matrix: Matrix) -> None:
+        super().__init__(function, dtype, vector_unit().lanes(dtype), 1, False)
+        self.matrix = matrix
+        self.given = MapArguments(*function.args)
+
+    def emit(self) -> None:
+        """Write the function."""
+        build, new, given = self.builder, self.function.append_basic_block, self.given
+        before, head, body, rest, masked, after = build.block, *(new() for _ in range(5))
+        build.branch(head)
+        build.position_at_end(head)
+        k = build.phi(WORD)
+        k.add_incoming(WORD(0), before)
+        end = build.add(k, WORD(self.lanes))
+        build.cbranch(build.icmp_signed("<=", end, given.length), body, rest)
+        build.position_at_end(body)
+        self._columns(k)
+        k.add_incoming(end, build.block)
+        build.branch(head)
+        build.position_at_end(rest)
+        build.cbranch(build.icmp_signed("<", k, given.length), masked, after)
+        build.position_at_end(masked)
+        self.masked = True
+        self.make_masks(build.sub(given.length, k))
+        self._columns(k)
+        build.branch(after)
+        build.position_at_end(after)
+        build.ret_void()
+
+    def _columns(self, k: Value) -> None:
+        """Write one vector of columns."""
+        build, given = self.builder, self.given
+        x, y = self.at(given.x, k), self.at(given.y, k)
+        loaded = [self.load(self.at(x, build.mul(WORD(j), given.x_step)), 0) for j in range(len(self.matrix[0]))]
+        results: dict[int, Value] = {}
+        for i, row in enumerate(self.matrix):
+            if i in results:
+                continue
+            mate = next((m for m in range(i + 1, len(self.matrix)) if _mirrored(row, self.matrix[m])), None)
+            if mate is None:
+                results[i] = self._sum(row, loaded)
+                continue
+            other = self.matrix[mate]
+            same = [a if a == b else 0.0 for a, b in zip(row, other)]
+            signed = [a if a != b else 0.0 for a, b in zip(row, other)]
+            even, odd = self._sum(same, loaded), self._sum(signed, loaded)
+            results[i], results[mate] = build.fadd(even, odd), build.fsub(even, odd)
+        for i in range(len(self.matrix)):
+            self.store(results[i], self.at(y, build.mul(WORD(i), given.y_step)), 0)
+
+    def _sum(self, row: list[float] | tuple[float, ...], loaded: list[Value]) -> Value:
+        """Return a row times the loaded vectors; terms of factor 1 first, which need no multiplication."""
+        build, total = self.builder, None
+        for j, factor in sorted(((j, factor) for j, factor in enumerate(row) if factor), key=lambda term: abs(term[1]) != 1):
+            if total is None:
+                total = loaded[j] if factor == 1 else build.fmul(loaded[j], self._constant(factor))
+            elif abs(factor) == 1:
+                total = (build.fadd if factor > 0 else build.fsub)(total, loaded[j])
+            else:
+                total = self.multiply_add(loaded[j], self._constant(factor), total)
+        return self.zero if total is None else total
+
+    def _constant(self, factor: float) -> Value:
+        return ir.Constant(self.vector, [factor] * self.lanes)
+
+
+def _mirrored(row: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    """Tell whether two rows differ in signs alone, and share and oppose at least one factor each."""
+    pairs = [(a, b) for a, b in zip(row, other) if a or b]
+    return all(abs(a) == abs(b) for a, b in pairs) and any(a == b for a, b in pairs) and any(a != b for a, b in pairs)
