@@ -10,7 +10,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from byhand.kernels.microkernel.linear_map import Matrix
+from byhand.kernels.microkernel.bilinear_map import Matrix
 from byhand.kernels.microkernel.simd import REALS, Vectors, element, operands
 from byhand.kernels.runtime.cpu import vector_unit
 from byhand.kernels.runtime.llvm import (
@@ -30,28 +30,21 @@ from byhand.kernels.runtime.llvm import (
 )
 
 
-def linear_map_intrinsic(dtype: str, matrix: Matrix) -> NumbaIntrinsic:
+def bilinear_map_intrinsic(dtype: str, matrix: Matrix) -> NumbaIntrinsic:
     """Return the map by a matrix as an intrinsic."""
 
     @intrinsic
-    def apply(
-        typing: TypingContext,
-        x: NumbaType,
-        x_start: NumbaType,
-        x_step: NumbaType,
-        y: NumbaType,
-        y_start: NumbaType,
-        y_step: NumbaType,
-        length: NumbaType,
-    ) -> IntrinsicBody:
+    def apply(typing: TypingContext, x: NumbaType, y: NumbaType, length: NumbaType) -> IntrinsicBody:
         def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, values: Values) -> Value:
-            x, x_start, x_step, y, y_start, y_step, length = operands(context, builder, signature, values)
+            x, y, length = operands(context, builder, signature, values)
             start = partial(element, builder, REALS[dtype])
-            arguments = MapArguments(start(x, x_start), x_step, start(y, y_start), y_step, length)
+            arguments = MapArguments(
+                start(x.array, x.start), x.row_step, x.column_step, start(y.array, y.start), y.row_step, y.column_step, length
+            )
             builder.call(_function(builder.module, [value.type for value in arguments], dtype, matrix), arguments)
             return context.get_dummy_value()
 
-        return types.void(x, x_start, x_step, y, y_start, y_step, length), codegen
+        return types.void(x, y, length), codegen
 
     return apply
 
@@ -60,9 +53,11 @@ class MapArguments(NamedTuple):
     """The arguments of a map's function."""
 
     x: Value
-    x_step: Value
+    x_row: Value
+    x_column: Value
     y: Value
-    y_step: Value
+    y_row: Value
+    y_column: Value
     length: Value
 
 
@@ -74,11 +69,11 @@ def _function(module: Module, kinds: list[Type], dtype: str, matrix: Matrix) -> 
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
     function.linkage = "internal"
     function.attributes.add("noinline")
-    LinearMap(function, dtype, matrix).emit()
+    BilinearMap(function, dtype, matrix).emit()
     return function
 
 
-class LinearMap(Vectors):
+class BilinearMap(Vectors):
     """Emits a loop over vectors of columns, and after it the columns that are left, masked."""
 
     def __init__(self, function: Function, dtype: str, matrix: Matrix) -> None:
@@ -111,25 +106,34 @@ class LinearMap(Vectors):
         build.ret_void()
 
     def _columns(self, k: Value) -> None:
-        """Write one vector of columns."""
+        """Write one vector of elements of the whole grid."""
         build, given = self.builder, self.given
         x, y = self.at(given.x, k), self.at(given.y, k)
-        loaded = [self.load(self.at(x, build.mul(WORD(j), given.x_step)), 0) for j in range(len(self.matrix[0]))]
-        results: dict[int, Value] = {}
+        inputs, outputs = range(len(self.matrix[0])), range(len(self.matrix))
+        columns = []
+        for q in inputs:
+            column = self.at(x, build.mul(WORD(q), given.x_column))
+            columns.append(self._product([self.load(self.at(column, build.mul(WORD(p), given.x_row)), 0) for p in inputs]))
+        for i in outputs:
+            row = self.at(y, build.mul(WORD(i), given.y_row))
+            for j, value in enumerate(self._product([columns[q][i] for q in inputs])):
+                self.store(value, self.at(row, build.mul(WORD(j), given.y_column)), 0)
+
+    def _product(self, values: list[Value]) -> list[Value]:
+        """Return the matrix times a column of vectors."""
+        build, results = self.builder, dict[int, Value]()
         for i, row in enumerate(self.matrix):
             if i in results:
                 continue
             mate = next((m for m in range(i + 1, len(self.matrix)) if _mirrored(row, self.matrix[m])), None)
             if mate is None:
-                results[i] = self._sum(row, loaded)
+                results[i] = self._sum(row, values)
                 continue
             other = self.matrix[mate]
-            same = [a if a == b else 0.0 for a, b in zip(row, other)]
-            signed = [a if a != b else 0.0 for a, b in zip(row, other)]
-            even, odd = self._sum(same, loaded), self._sum(signed, loaded)
+            even = self._sum([a if a == b else 0.0 for a, b in zip(row, other)], values)
+            odd = self._sum([a if a != b else 0.0 for a, b in zip(row, other)], values)
             results[i], results[mate] = build.fadd(even, odd), build.fsub(even, odd)
-        for i in range(len(self.matrix)):
-            self.store(results[i], self.at(y, build.mul(WORD(i), given.y_step)), 0)
+        return [results[i] for i in range(len(self.matrix))]
 
     def _sum(self, row: list[float] | tuple[float, ...], loaded: list[Value]) -> Value:
         """Return a row times the loaded vectors; terms of factor 1 first, which need no multiplication."""
