@@ -17,144 +17,43 @@ from functools import cache
 from pathlib import Path
 
 import numba
-from llvmlite import binding, ir
+from llvmlite import binding
 from numba import cfunc, njit, prange, types
-from numba.core.cgutils import get_or_insert_function
 from numba.core.registry import cpu_target
 from numba.core.runtime import rtsys
-from numba.extending import intrinsic
 
 from byhand.kernels.runtime import cache as disk
 from byhand.kernels.runtime import interruptible
 from byhand.kernels.runtime.arguments import LAUNCH_ROW_BYTES, WORD_BYTES
-from byhand.kernels.runtime.cache import LibraryState
-from byhand.kernels.runtime.cpu import CACHE_LINE_BYTES, MAX_THREADS, processor
-from byhand.kernels.runtime.llvm import (
-    INT32,
-    WORD,
-    CodegenContext,
-    CodeLibrary,
-    IntrinsicBody,
-    IRBuilder,
-    NumbaType,
-    Signature,
-    TypingContext,
-    Value,
-    Values,
+from byhand.kernels.runtime.atomics import (
+    COUNTER_BYTES,
+    add_to_word,
+    call,
+    counters,
+    fetch_add,
+    flush_denormals,
+    load_word,
+    restore,
+    store_word,
 )
+from byhand.kernels.runtime.cache import LibraryState
+from byhand.kernels.runtime.cpu import MAX_THREADS, processor
+from byhand.kernels.runtime.llvm import CFunc, CodeLibrary
 
-COUNTER_BYTES = 2 * CACHE_LINE_BYTES  # from one thread's counter to the next's: some processors fetch lines in pairs
-ARM = binding.get_default_triple().startswith(("aarch64", "arm64"))
-FLUSH_DENORMALS = 1 << 24 if ARM else (1 << 15) | (1 << 6)  # FPCR.FZ; MXCSR.FTZ and MXCSR.DAZ
+SOURCES = ("atomics", "parallel_loop", "worker_threads")
 SIGNATURE = types.void(*[types.intp] * 6)
 
 
-@intrinsic
-def load_word(typing: TypingContext, address: NumbaType) -> IntrinsicBody:
-    """Return the word at an address."""
-
-    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
-        return builder.load(builder.inttoptr(arguments[0], WORD.as_pointer()), typ=WORD)
-
-    return types.intp(types.intp), codegen
-
-
-@intrinsic
-def add_to_word(typing: TypingContext, address: NumbaType, step: NumbaType) -> IntrinsicBody:
-    """Add to the word at an address."""
-
-    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
-        pointer = builder.inttoptr(arguments[0], WORD.as_pointer())
-        builder.store(builder.add(builder.load(pointer, typ=WORD), arguments[1]), pointer)
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.intp), codegen
-
-
-@intrinsic
-def counters(typing: TypingContext) -> IntrinsicBody:
-    """Return the address of a counter for each thread, on the stack."""
-
-    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
-        with builder.goto_entry_block():
-            return builder.ptrtoint(builder.alloca(ir.IntType(8), COUNTER_BYTES * MAX_THREADS), WORD)
-
-    return types.intp(), codegen
-
-
-@intrinsic
-def store_word(typing: TypingContext, address: NumbaType, value: NumbaType) -> IntrinsicBody:
-    """Write a word."""
-
-    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
-        builder.store(arguments[1], builder.inttoptr(arguments[0], WORD.as_pointer()))
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.intp), codegen
-
-
-@intrinsic
-def fetch_add(typing: TypingContext, address: NumbaType) -> IntrinsicBody:
-    """Return a counter and add 1 to it, atomically: no two threads get the same number."""
-
-    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
-        pointer = builder.inttoptr(arguments[0], WORD.as_pointer())
-        return builder.atomic_rmw("add", pointer, WORD(1), "monotonic")
-
-    return types.intp(types.intp), codegen
-
-
-@intrinsic
-def call(
-    typing: TypingContext, entry: NumbaType, address: NumbaType, block: NumbaType, worker: NumbaType
-) -> IntrinsicBody:
-    """Call a kernel's entry."""
-
-    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
-        kind = ir.FunctionType(ir.VoidType(), [WORD] * 3)
-        builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
-        return context.get_dummy_value()
-
-    return types.void(*[types.intp] * 4), codegen
-
-
-@intrinsic
-def flush_denormals(typing: TypingContext) -> IntrinsicBody:
-    """Make this thread treat numbers below 1.2e-38 as 0 (they take 40 to 100 times as long); return its control word before."""
-
-    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
-        before = _control(builder, None)
-        _control(builder, builder.or_(before, WORD(FLUSH_DENORMALS)))
-        return before
-
-    return types.intp(), codegen
-
-
-@intrinsic
-def restore(typing: TypingContext, before: NumbaType) -> IntrinsicBody:
-    """Restore the control word that `flush_denormals` returned."""
-
-    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
-        _control(builder, arguments[0])
-        return context.get_dummy_value()
-
-    return types.void(types.intp), codegen
-
-
-def _control(builder: IRBuilder, value: Value | None) -> Value:
-    """Read this thread's floating point control register, or write it."""
-    if ARM:
-        kind = ir.FunctionType(WORD if value is None else ir.VoidType(), [] if value is None else [WORD])
-        name = "llvm.aarch64.get.fpcr" if value is None else "llvm.aarch64.set.fpcr"
-        return builder.call(get_or_insert_function(builder.module, kind, name), [] if value is None else [value])
-    byte = ir.IntType(8).as_pointer()
-    slot = builder.alloca(INT32)
-    if value is not None:
-        builder.store(builder.trunc(value, INT32), slot)
-    name = "llvm.x86.sse.stmxcsr" if value is None else "llvm.x86.sse.ldmxcsr"
-    function = get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), [byte]), name)
-    builder.call(function, [builder.bitcast(slot, byte)])
-    return builder.zext(builder.load(slot, typ=INT32), WORD)
+@njit(error_model="numpy")
+def run_block(entry: int, address: int, block: int, worker: int) -> None:
+    """Run a block of a launch, or a micro-batch of a group."""
+    if entry != 0:
+        call(entry, address, block, worker)
+        return
+    first, end_row = address + WORD_BYTES * block, address + WORD_BYTES * (block + 1)
+    for row in range(load_word(first), load_word(end_row), LAUNCH_ROW_BYTES):
+        for part in range(load_word(row + 2 * WORD_BYTES)):
+            call(load_word(row), load_word(row + WORD_BYTES), part, 0)
 
 
 @njit(error_model="numpy")
@@ -166,13 +65,7 @@ def run_blocks(entry: int, address: int, blocks: int, counts: int, worker: int, 
         count, end = counts + COUNTER_BYTES * owner, (owner + 1) * blocks // workers
         block = fetch_add(count)
         while block < end:
-            if entry != 0:
-                call(entry, address, block, worker)
-            else:
-                first, end_row = address + WORD_BYTES * block, address + WORD_BYTES * (block + 1)
-                for row in range(load_word(first), load_word(end_row), LAUNCH_ROW_BYTES):
-                    for part in range(load_word(row + 2 * WORD_BYTES)):
-                        call(load_word(row), load_word(row + WORD_BYTES), part, 0)
+            run_block(entry, address, block, worker)
             block = fetch_add(count)
     restore(before)
 
@@ -192,40 +85,54 @@ def run(table: int, count: int, advances: int, advance_count: int, steps: int, w
                     store_word(counts + COUNTER_BYTES * worker, worker * blocks // workers)
                 for worker in prange(workers):
                     run_blocks(entry, address, blocks, counts, worker, workers)
-        for i in range(advance_count):
-            pair = advances + 2 * WORD_BYTES * i
-            add_to_word(load_word(pair), load_word(pair + WORD_BYTES))
-    for i in range(advance_count):
+        advance(advances, advance_count, 1)
+    advance(advances, advance_count, -steps)
+
+
+@njit(error_model="numpy")
+def advance(advances: int, count: int, steps: int) -> None:
+    """Add to each word of `advances` (address, stride) its stride, times `steps`."""
+    for i in range(count):
         pair = advances + 2 * WORD_BYTES * i
-        add_to_word(load_word(pair), -steps * load_word(pair + WORD_BYTES))
+        add_to_word(load_word(pair), steps * load_word(pair + WORD_BYTES))
 
 
 @cache
 def loop() -> Callable[..., None]:
     """Return the loop as a C function of six words, from the cache if it is there."""
+
+    def compiled() -> CFunc:
+        inner = njit(SIGNATURE, parallel=True, error_model="numpy")(run)
+
+        def entry(table: int, count: int, advances: int, advance_count: int, steps: int, workers: int) -> None:
+            inner(table, count, advances, advance_count, steps, workers)
+
+        return cfunc(SIGNATURE, error_model="numpy")(entry)
+
+    address = function_address("parallel_loop", compiled)
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 6)(address)
+
+
+def function_address(name: str, compiled: Callable[[], CFunc]) -> int:
+    """Return the address of a function of the runtime, from the cache if it is there; compiled: makes it."""
+    sources = [Path(__file__).with_name(f"{module}.py").read_bytes() for module in SOURCES]
     layout = (LAUNCH_ROW_BYTES, WORD_BYTES, COUNTER_BYTES, MAX_THREADS)
-    parts = (Path(__file__).read_bytes(), layout, numba.__version__, binding.llvm_version_info, processor())
-    name = f"parallel_loop-{disk.key(*parts)}"
-    found = disk.load(name)
+    key = f"{name}-{disk.key(sources, layout, numba.__version__, binding.llvm_version_info, processor())}"
+    found = disk.load(key)
     if found is None:
-        disk.notify_build("the parallel loop")
-        library, symbol = interruptible.run(lambda: _compile_loop(name))
+        disk.notify_build(name.replace("_", " "))
+        library, symbol = interruptible.run(lambda: _compile(compiled, key))
     else:
         symbol, state = found
         library = load_library(state)
-    return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 6)(library.get_pointer_to_function(symbol))
+    return int(library.get_pointer_to_function(symbol))
 
 
-def _compile_loop(name: str) -> tuple[CodeLibrary, str]:
-    """Compile the loop and store it in the cache under a name; return its library and its symbol."""
-    inner = njit(SIGNATURE, parallel=True, error_model="numpy")(run)
-
-    def entry(table: int, count: int, advances: int, advance_count: int, steps: int, workers: int) -> None:
-        inner(table, count, advances, advance_count, steps, workers)
-
-    outer = cfunc(SIGNATURE, error_model="numpy")(entry)
-    library, symbol = outer._library, outer.native_name
-    disk.store(name, symbol, library.serialize_using_object_code())
+def _compile(compiled: Callable[[], CFunc], key: str) -> tuple[CodeLibrary, str]:
+    """Compile a function and store it in the cache; return its library and its symbol."""
+    made = compiled()
+    library, symbol = made._library, made.native_name
+    disk.store(key, symbol, library.serialize_using_object_code())
     return library, symbol
 
 

@@ -1,14 +1,17 @@
-"""Threads: which threading layer starts them, how many there are, and tables of launches handed to them.
+"""Threads: which layer starts them, how many there are, and tables of launches handed to them.
 
-Numba's `omp` layer starts a parallel loop in 1 to 3 microseconds; where the system has no libgomp, `tbb` from PyPI takes 7,
-and `workqueue`, which is always there, 50 to 75. `workqueue` aborts when two Python threads enter it at once, so that a lock
-stands before it. After a fork the threads of any layer are gone: a forked child runs everything on its own one thread.
+On Linux they are our own (worker_threads.py): a launch costs 0.3 microseconds, and no thread is waited for that has no core.
+Elsewhere they are those of a layer of Numba: `omp` starts a parallel loop in 1 to 3 microseconds; where the system has no
+libgomp, `tbb` from PyPI takes 7, and `workqueue`, which is always there, 50 to 75. `workqueue` aborts when two Python threads
+enter it at once, so that a lock stands before it. After a fork the threads of any layer are gone: a forked child starts its own
+where they are ours, and else runs everything on one thread. NUMBA_THREADING_LAYER asks for a layer of Numba.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import site
 import sys
 import threading
@@ -29,6 +32,7 @@ from byhand.kernels.runtime.types import Argument, Array
 # GOMP_SPINCOUNT: iterations that a libgomp thread spins before it sleeps, about 50 us. The default makes a step ten times
 # slower on a busy machine.
 SPIN_COUNT = "20000"
+OWN_THREADS = sys.platform == "linux" and platform.machine() in ("x86_64", "aarch64")  # futex's number is known
 LAYERS = {
     "omp": "libgomp is there",
     "tbb": "libtbb is there, libgomp is not",
@@ -95,6 +99,8 @@ def _start() -> Threads:
     try:
         import numba  # noqa: PLC0415  (what takes longest of a first use)
 
+        if OWN_THREADS and str(numba.config.THREADING_LAYER).lower() == "default":
+            return _start_own(int(wanted) if wanted else min(int(numba.config.NUMBA_NUM_THREADS), cores()))
         layer, reason = _start_layer(numba)
         count = int(wanted) if wanted else min(numba.get_num_threads(), cores())
     finally:
@@ -103,6 +109,13 @@ def _start() -> Threads:
     from byhand.kernels.runtime.parallel_loop import loop  # noqa: PLC0415
 
     return Threads(layer, reason, count, loop(), threading.Lock() if layer == "workqueue" else None)
+
+
+def _start_own(count: int) -> Threads:
+    """Start threads of our own."""
+    from byhand.kernels.runtime.worker_threads import WorkerThreads  # noqa: PLC0415  (Numba)
+
+    return Threads("own", "Linux", count, WorkerThreads(count).run, None)
 
 
 def _start_layer(numba: ModuleType) -> tuple[str, str]:
@@ -134,6 +147,9 @@ def _load_tbb() -> None:
 def _after_fork() -> None:
     """In a forked child: forget the threads, and locks that threads of the parent may have held."""
     global _forked, _starting, _threads  # noqa: PLW0603
+    if _threads is not None and _threads.layer == "own":
+        _threads, _starting = None, threading.RLock()
+        return
     numbas = sys.modules.get("numba.np.ufunc.parallel")
     _forked = _forked or _threads is not None or bool(getattr(numbas, "_is_initialized", False))
     _starting = threading.RLock()

@@ -1,0 +1,229 @@
+"""Words in memory that threads share, calls by address, and the processor's control word: intrinsics of the compiled loops.
+
+A word is 64 bits; its address is a number. Atomic operations are sequentially consistent: every thread sees them in one order.
+"""
+
+from __future__ import annotations
+
+from llvmlite import binding, ir
+from numba import types
+from numba.core.cgutils import get_or_insert_function
+from numba.extending import intrinsic
+
+from byhand.kernels.runtime.cpu import CACHE_LINE_BYTES, MAX_THREADS
+from byhand.kernels.runtime.llvm import (
+    INT32,
+    WORD,
+    CodegenContext,
+    IntrinsicBody,
+    IRBuilder,
+    NumbaType,
+    Signature,
+    TypingContext,
+    Value,
+    Values,
+)
+
+COUNTER_BYTES = 2 * CACHE_LINE_BYTES  # from one thread's counter to the next's: some processors fetch lines in pairs
+ARM = binding.get_default_triple().startswith(("aarch64", "arm64"))
+FLUSH_DENORMALS = 1 << 24 if ARM else (1 << 15) | (1 << 6)  # FPCR.FZ; MXCSR.FTZ and MXCSR.DAZ
+
+# Linux' number of the system call, and its operations within one process.
+FUTEX_CALL = 98 if ARM else 202
+FUTEX_WAIT, FUTEX_WAKE = 128, 129
+
+
+@intrinsic
+def load_word(typing: TypingContext, address: NumbaType) -> IntrinsicBody:
+    """Return the word at an address."""
+
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
+        return builder.load(builder.inttoptr(arguments[0], WORD.as_pointer()), typ=WORD)
+
+    return types.intp(types.intp), codegen
+
+
+@intrinsic
+def add_to_word(typing: TypingContext, address: NumbaType, step: NumbaType) -> IntrinsicBody:
+    """Add to the word at an address."""
+
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
+        pointer = builder.inttoptr(arguments[0], WORD.as_pointer())
+        builder.store(builder.add(builder.load(pointer, typ=WORD), arguments[1]), pointer)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp), codegen
+
+
+@intrinsic
+def counters(typing: TypingContext) -> IntrinsicBody:
+    """Return the address of a counter for each thread, on the stack."""
+
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
+        with builder.goto_entry_block():
+            return builder.ptrtoint(builder.alloca(ir.IntType(8), COUNTER_BYTES * MAX_THREADS), WORD)
+
+    return types.intp(), codegen
+
+
+@intrinsic
+def store_word(typing: TypingContext, address: NumbaType, value: NumbaType) -> IntrinsicBody:
+    """Write a word."""
+
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
+        builder.store(arguments[1], builder.inttoptr(arguments[0], WORD.as_pointer()))
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp), codegen
+
+
+@intrinsic
+def fetch_add(typing: TypingContext, address: NumbaType) -> IntrinsicBody:
+    """Return a counter and add 1 to it, atomically: no two threads get the same number."""
+
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
+        pointer = builder.inttoptr(arguments[0], WORD.as_pointer())
+        return builder.atomic_rmw("add", pointer, WORD(1), "monotonic")
+
+    return types.intp(types.intp), codegen
+
+
+@intrinsic
+def call(
+    typing: TypingContext, entry: NumbaType, address: NumbaType, block: NumbaType, worker: NumbaType
+) -> IntrinsicBody:
+    """Call a kernel's entry."""
+
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
+        kind = ir.FunctionType(ir.VoidType(), [WORD] * 3)
+        builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 4), codegen
+
+
+@intrinsic
+def flush_denormals(typing: TypingContext) -> IntrinsicBody:
+    """Make this thread treat numbers below 1.2e-38 as 0 (they take 40 to 100 times as long); return its control word before."""
+
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
+        before = _control(builder, None)
+        _control(builder, builder.or_(before, WORD(FLUSH_DENORMALS)))
+        return before
+
+    return types.intp(), codegen
+
+
+@intrinsic
+def restore(typing: TypingContext, before: NumbaType) -> IntrinsicBody:
+    """Restore the control word that `flush_denormals` returned."""
+
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
+        _control(builder, arguments[0])
+        return context.get_dummy_value()
+
+    return types.void(types.intp), codegen
+
+
+def _control(builder: IRBuilder, value: Value | None) -> Value:
+    """Read this thread's floating point control register, or write it."""
+    if ARM:
+        kind = ir.FunctionType(WORD if value is None else ir.VoidType(), [] if value is None else [WORD])
+        name = "llvm.aarch64.get.fpcr" if value is None else "llvm.aarch64.set.fpcr"
+        return builder.call(get_or_insert_function(builder.module, kind, name), [] if value is None else [value])
+    byte = ir.IntType(8).as_pointer()
+    slot = builder.alloca(INT32)
+    if value is not None:
+        builder.store(builder.trunc(value, INT32), slot)
+    name = "llvm.x86.sse.stmxcsr" if value is None else "llvm.x86.sse.ldmxcsr"
+    function = get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), [byte]), name)
+    builder.call(function, [builder.bitcast(slot, byte)])
+    return builder.zext(builder.load(slot, typ=INT32), WORD)
+
+
+# atomic ---------------------------------------------------------------------------------------------------------------
+
+
+@intrinsic
+def load_shared(typing: TypingContext, address: NumbaType) -> IntrinsicBody:
+    """Return the word at an address that other threads write."""
+
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
+        return builder.load_atomic(builder.inttoptr(arguments[0], WORD.as_pointer()), "seq_cst", 8, typ=WORD)
+
+    return types.intp(types.intp), codegen
+
+
+@intrinsic
+def store_shared(typing: TypingContext, address: NumbaType, value: NumbaType) -> IntrinsicBody:
+    """Write a word that other threads read; they see all that was written before it."""
+
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
+        builder.store_atomic(arguments[1], builder.inttoptr(arguments[0], WORD.as_pointer()), "seq_cst", 8)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp), codegen
+
+
+@intrinsic
+def add_shared(typing: TypingContext, address: NumbaType, value: NumbaType) -> IntrinsicBody:
+    """Add to a word, atomically."""
+
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
+        builder.atomic_rmw("add", builder.inttoptr(arguments[0], WORD.as_pointer()), arguments[1], "seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp), codegen
+
+
+@intrinsic
+def compare_and_swap(
+    typing: TypingContext, address: NumbaType, expected: NumbaType, value: NumbaType
+) -> IntrinsicBody:
+    """Write a word if it is as expected; return 1 if it was, else 0."""
+
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
+        pointer = builder.inttoptr(arguments[0], WORD.as_pointer())
+        pair = builder.cmpxchg(pointer, arguments[1], arguments[2], "seq_cst", "seq_cst")
+        return builder.zext(builder.extract_value(pair, 1), WORD)
+
+    return types.intp(types.intp, types.intp, types.intp), codegen
+
+
+# waiting --------------------------------------------------------------------------------------------------------------
+
+
+@intrinsic
+def pause(typing: TypingContext) -> IntrinsicBody:
+    """Wait for some ten nanoseconds, without taking resources of the core from its other hardware thread."""
+
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
+        name, operands = ("llvm.aarch64.hint", [INT32(1)]) if ARM else ("llvm.x86.sse2.pause", [])
+        kind = ir.FunctionType(ir.VoidType(), [value.type for value in operands])
+        builder.call(get_or_insert_function(builder.module, kind, name), operands)
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@intrinsic
+def yield_core(typing: TypingContext) -> IntrinsicBody:
+    """Let another thread have this core, if one waits for it."""
+
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
+        builder.call(get_or_insert_function(builder.module, ir.FunctionType(INT32, []), "sched_yield"), [])
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@intrinsic
+def futex(typing: TypingContext, address: NumbaType, operation: NumbaType, value: NumbaType) -> IntrinsicBody:
+    """Call Linux' futex on the low half of a word: FUTEX_WAIT while it is `value`, or FUTEX_WAKE for `value` threads."""
+
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
+        function = get_or_insert_function(builder.module, ir.FunctionType(WORD, [WORD] * 7), "syscall")
+        builder.call(function, [WORD(FUTEX_CALL), *arguments, WORD(0), WORD(0), WORD(0)])
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, types.intp), codegen
