@@ -25,6 +25,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from byhand.kernels.microkernel.operands import ADD, BIAS, RELU, RESIDUAL, SCALE, ZERO, Epilogue
 from byhand.kernels.runtime.cpu import vector_unit
 from byhand.kernels.runtime.intrinsic import Intrinsic
@@ -61,6 +63,31 @@ def _tile_per_channel(*operands):
 
 def _tile_of_list(*operands):
     _sum(1, 0, *operands)
+
+
+def _tile_bfloat16(a, b, c, extent, initial, epilogue):
+    """Write c[m, n] of all rows and columns; each element of a and b is a pair of bfloat16 numbers."""
+    steps, bias, scale, residual = epilogue
+    for m in range(extent.rows):
+        for n in range(extent.columns):
+            at_c, column = c.start + c.rows[m] + n, c.column + n
+            total = c.array[at_c] if initial == ADD else bias[column] if initial == BIAS else 0.0
+            for t in range(extent.segments):
+                at_a = a.start + a.rows[m] + a.segments[t]
+                at_b = b.start + b.segments[t] + n
+                for k in range(extent.length):
+                    for high in range(2):
+                        left = bfloat16(a.array[at_a + k * a.step], high)
+                        total += left * bfloat16(b.array[at_b + k * b.step], high)
+            total = total * scale[column] + bias[column] if steps & SCALE else total
+            total = total + residual[at_c] if steps & RESIDUAL else total
+            c.array[at_c] = 0.0 if steps & RELU and total < 0.0 else total
+
+
+def bfloat16(pair, high):
+    """Return the low or the high bfloat16 number of a pair."""
+    bits = np.float32(pair).view(np.uint32)
+    return np.uint32(bits & np.uint32(0xFFFF0000) if high else bits << np.uint32(16)).view(np.float32)
 
 
 def _scatter(block, offsets, factors, target, rows, columns):
@@ -116,6 +143,7 @@ def _version(how: str) -> Callable[[], object]:
 
 # tile(a: A, b: B, c: C, extent: Extent, initial, epilogue: Epilogue), and its forms
 tile = Intrinsic(_tile, _emit("matrix"), _version("matrix"))
+tile_bfloat16 = Intrinsic(_tile_bfloat16, _emit("bfloat16"), _version("bfloat16"))
 tile_per_channel = Intrinsic(_tile_per_channel, _emit("channel"), _version("channel"))
 tile_per_tap = Intrinsic(_tile_per_channel, _emit("tap"), _version("tap"))  # the same for segments of length 1
 tile_of_list = Intrinsic(_tile_of_list, _emit("list"), _version("list"))  # b: one number per segment of length 1

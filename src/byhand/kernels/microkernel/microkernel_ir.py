@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from llvmlite import ir
 from numba import types
+from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 
 from byhand.kernels.microkernel.operands import ADD, BIAS, RELU, RESIDUAL, SCALE
@@ -46,17 +47,39 @@ LIST_ROWS = (5, 3, 1)
 MAX_SINGLE_VECTOR_ROWS = 9
 
 
+class BFloat(ir.Type):  # type: ignore[misc]
+    """LLVM's bfloat, for which llvmlite has no name."""
+
+    null = "0.0"
+
+    def __str__(self) -> str:
+        return "bfloat"
+
+    _to_string = __str__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BFloat)
+
+    def __hash__(self) -> int:
+        return hash(BFloat)
+
+
 class TileForm(NamedTuple):
-    """A form of the tile: whether a and b have an element per column; whether its segments have length 1; rows of its tiles."""
+    """A form of the tile: whether a and b have an element per column; whether its segments have length 1; rows of its tiles.
+
+    pairs: an element of a and b is a pair of bfloat16 numbers; the products of both are added.
+    """
 
     a_wide: bool
     b_wide: bool
     flat: bool
     rows: tuple[int, ...]
+    pairs: bool = False
 
 
 FORMS = {
     "matrix": TileForm(False, True, False, REMAINDER_ROWS),
+    "bfloat16": TileForm(False, True, False, REMAINDER_ROWS, True),
     "channel": TileForm(True, True, False, REMAINDER_ROWS),
     "tap": TileForm(True, True, True, REMAINDER_ROWS),
     "list": TileForm(True, False, True, LIST_ROWS),  # and twice as many vectors
@@ -334,8 +357,18 @@ class MacroKernel(Vectors):
                 if self.form.a_wide
                 else [self.broadcast(address)] * self.vectors
             )
-            results += [self.multiply_add(a[n], b[n], sums[i * self.vectors + n]) for n in columns]
+            add = self._add_pairs if self.form.pairs else self.multiply_add
+            results += [add(a[n], b[n], sums[i * self.vectors + n]) for n in columns]
         return results
+
+    def _add_pairs(self, a: Value, b: Value, total: Value) -> Value:
+        """Return a total plus the products of pairs of bfloat16 numbers."""
+        pairs = ir.VectorType(BFloat(), 2 * self.lanes)
+        kind = ir.FunctionType(self.vector, [self.vector, pairs, pairs])
+        dot = get_or_insert_function(
+            self.function.module, kind, f"llvm.x86.avx512bf16.dpbf16ps.{32 * self.lanes}"
+        )
+        return self.builder.call(dot, [total, self.builder.bitcast(a, pairs), self.builder.bitcast(b, pairs)])
 
     def _first_sums(self, c_rows: list[Value]) -> list[Value]:
         """Return what the sums start from: 0, what c holds, or the bias."""
