@@ -9,6 +9,7 @@ from math import ceil, prod
 
 import numpy as np
 
+from byhand.kernels.conv.backward_weights import launch_backward_weights, make_backward_weights_kernel
 from byhand.kernels.conv.operands import Channels, Filters, images_of
 from byhand.kernels.conv.plan import backward_data_plan, forward_plan
 from byhand.kernels.conv.problem import Algorithm, ConvShape, Problem
@@ -22,10 +23,11 @@ from byhand.kernels.runtime.types import Array
 
 BLOCK_ELEMENTS = 16384
 sweep_bfloat16 = make_sweep_kernel(tile_bfloat16)
+backward_weights_bfloat16 = make_backward_weights_kernel(tile_bfloat16)
 
 
 def applies(problem: Problem) -> bool:
-    return not problem.shape.depthwise and problem.itemsize == 4 and problem.pass_name in ("forward", "backward_data")
+    return not problem.shape.depthwise and problem.itemsize == 4
 
 
 def cost(problem: Problem) -> float:
@@ -120,4 +122,61 @@ def backward_data(weight: Array, grad_y: Array, grad_x: Array, shape: ConvShape)
     )
 
 
-bfloat16 = Algorithm("bfloat16", applies, cost, forward=forward, backward_data=backward_data)
+def backward_weights(x: Array, grad_y: Array, grad_weight: Array, shape: ConvShape) -> None:
+    """Launch the gradient of the filters: a sum over pixels, so that two neighboring pixels of a row make a pair.
+
+    Each tap of a row sees pairs of its own: x is packed once for each, side by side. Packed so, it is a convolution without
+    padding along rows, whose filter has a dilation of a packed row.
+    """
+    taps, pairs = shape.kernel[1], ceil(shape.output[1] / 2)
+    packed_x = pixel_pairs(x, taps, pairs, shape.stride[1], shape.dilation[1], -shape.padding[2])
+    packed_grad = pixel_pairs(grad_y, 1, pairs, 1, 1, 0)
+    packed_shape = shape._replace(
+        image=(shape.image[0], taps * pairs), output=(shape.output[0], pairs), stride=(shape.stride[0], 1),
+        padding=(*shape.padding[:2], 0, 0), dilation=(shape.dilation[0], pairs),
+    )
+    channels = Channels(shape.groups, shape.depth, shape.filters_per_group, vector_unit().tile_columns(x.dtype), 0)
+    launch_backward_weights(backward_weights_bfloat16, packed_x, packed_grad, grad_weight, channels, packed_shape)
+
+
+def pixel_pairs(x: Array, taps: int, pairs: int, stride: int, dilation: int, first: int) -> Array:
+    """Return rows of images as pairs of bfloat16 pixels, for each tap of a row: (N, H, taps * pairs, C) words.
+
+    Pair p of tap s: the pixels first + s * dilation + 2 * p * stride, and a stride after it; 0 beyond the edges.
+    """
+    n, height, width, channels = x.shape
+    words = scratch(n, height, taps * pairs, channels, dtype=np.float32)
+    rows = max(1, BLOCK_ELEMENTS // (2 * pairs * channels * taps))
+    launch(
+        pack_pixels, cdiv(n * height, rows), x.reshape(-1).view(np.uint32), words.reshape(-1).view(np.uint32),
+        n * height, width, channels, taps, pairs, stride, dilation, first, rows,
+    )
+    return words
+
+
+@kernel
+def pack_pixels(x, words, height, width, channels, taps, pairs, stride, dilation, first, rows, block):
+    for row in range(block * rows, min((block + 1) * rows, height)):
+        for s in range(taps):
+            for p in range(pairs):
+                q = first + s * dilation + 2 * p * stride
+                start = ((row * taps + s) * pairs + p) * channels
+                out = words[start : start + channels]
+                low, high = 0 <= q < width, 0 <= q + stride < width
+                left = x[(row * width + q) * channels : (row * width + q + 1) * channels] if low else x[:0]
+                right = x[(row * width + q + stride) * channels : (row * width + q + stride + 1) * channels] if high else x[:0]
+                if low and high:
+                    for c in range(channels):
+                        out[c] = rounded(left[c]) | rounded(right[c]) << 16
+                elif low:
+                    for c in range(channels):
+                        out[c] = rounded(left[c])
+                elif high:
+                    for c in range(channels):
+                        out[c] = rounded(right[c]) << 16
+                else:
+                    for c in range(channels):
+                        out[c] = 0
+
+
+bfloat16 = Algorithm("bfloat16", applies, cost, forward=forward, backward_data=backward_data, backward_weights=backward_weights)
