@@ -37,17 +37,19 @@ from byhand.kernels.conv.problem import PASSES, Algorithm, ConvShape, Pooling, P
 from byhand.kernels.conv.sparse import sparse
 from byhand.kernels.conv.transposed import transposed
 from byhand.kernels.microkernel.operands import Epilogue
+from byhand.kernels.runtime.launch_graph import weights_are_fixed
 from byhand.kernels.runtime.types import Array
 
 # Of algorithms with the same cost the first is chosen.
 ALGORITHMS = {algorithm.name: algorithm for algorithm in (sparse, direct, packed, depthwise, gemv, transposed)}
 
 
-class _ForcedAlgorithm(threading.local):
+class _Settings(threading.local):
     forced: str | None = None
+    precision: str = "float32"
 
 
-_local = _ForcedAlgorithm()
+_local = _Settings()
 
 
 @contextmanager
@@ -58,6 +60,16 @@ def force(name: str) -> Iterator[None]:
         yield
     finally:
         _local.forced = before
+
+
+@contextmanager
+def with_precision(name: str) -> Iterator[None]:
+    """Take algorithms of a precision for what this thread launches or captures within the block."""
+    before, _local.precision = _local.precision, name
+    try:
+        yield
+    finally:
+        _local.precision = before
 
 
 def choose(problem: Problem) -> Algorithm:
@@ -91,7 +103,7 @@ def names(
     shape: ConvShape, images: int, itemsize: int, matrix: bool = False, pooling: Pooling | None = None
 ) -> dict[str, str]:
     """Return the name of the algorithm of each pass; pooling: the max pooling that follows, if any."""
-    problem = Problem("forward", shape, images, itemsize, matrix, pooling)
+    problem = _problem("forward", shape, images, itemsize, matrix, pooling)
     return {pass_name: choose(problem._replace(pass_name=pass_name)).name for pass_name in PASSES}
 
 
@@ -118,7 +130,7 @@ def max_pool_backward(
     Those that are returned are left to algorithms that take the gradient of the convolution's own output. The gradient of the
     bias goes with that of the filters.
     """
-    problem = Problem("backward_weights", shape, len(x), x.itemsize, pooling=pooling)
+    problem = _problem("backward_weights", shape, len(x), x.itemsize, False, pooling)
     weights_launcher = choose(problem).max_pool_backward
     data_launcher = choose(problem._replace(pass_name="backward_data")).max_pool_backward
     launchers = data_launcher, weights_launcher, weights_launcher  # of gradients: x, weight, bias
@@ -134,6 +146,13 @@ def max_pool_backward(
 
 def _chosen(pass_name: str, images: Array, shape: ConvShape, matrix: bool) -> Callable[..., None]:
     """Return the function with which the chosen algorithm launches a pass."""
-    launcher = choose(Problem(pass_name, shape, len(images), images.itemsize, matrix)).launcher(pass_name)
+    launcher = choose(_problem(pass_name, shape, len(images), images.itemsize, matrix)).launcher(pass_name)
     assert launcher is not None
     return launcher
+
+
+def _problem(
+    pass_name: str, shape: ConvShape, images: int, itemsize: int, matrix: bool, pooling: Pooling | None = None
+) -> Problem:
+    """Return a problem, with the precision of this thread, and whether the weights are fixed in what it captures."""
+    return Problem(pass_name, shape, images, itemsize, matrix, pooling, _local.precision, weights_are_fixed())

@@ -17,6 +17,7 @@ import numpy as np
 from byhand.kernels.runtime.cpu import vector_unit
 
 PASSES = ("forward", "backward_data", "backward_weights")
+PRECISIONS = ("float32", "bf16")
 
 
 class ConvShape(NamedTuple):
@@ -85,7 +86,8 @@ class Problem(NamedTuple):
     """One pass of a convolution.
 
     matrix: it is a matrix product, with rows in place of pixels. pooling: the max pooling that follows the convolution, if any;
-    its maxima alone have a gradient.
+    its maxima alone have a gradient. precision: of PRECISIONS, that of the factors of each product. fixed_weights: the filters
+    do not change, so that what is made of them is made once.
     """
 
     pass_name: str  # of PASSES
@@ -94,6 +96,8 @@ class Problem(NamedTuple):
     itemsize: int  # bytes of an element
     matrix: bool = False
     pooling: Pooling | None = None
+    precision: str = "float32"
+    fixed_weights: bool = False
 
     @property
     def flops(self) -> int:

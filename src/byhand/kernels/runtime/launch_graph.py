@@ -12,7 +12,7 @@ Launches made within `micro_batch()` form a list of their own: micro-batches are
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -33,6 +33,7 @@ T = TypeVar("T")
 
 class _ActiveCapture(threading.local):
     graph: LaunchGraph | None = None  # the one that this Python thread is capturing
+    fixed_weights: bool = False
 
 
 _local = _ActiveCapture()
@@ -41,11 +42,13 @@ _local = _ActiveCapture()
 class LaunchGraph:
     """A list of launches and of groups of micro-batches, and the scratch memory that they share.
 
-    scratch_bytes: size of the scratch memory; each hand starts at its beginning again.
+    scratch_bytes: size of the scratch memory; each hand starts at its beginning again. prepared: arrays that were made of
+    fixed weights during the capture, by what they are made of.
     """
 
     def __init__(self, scratch_bytes: int = 0) -> None:
         self.launches: list[Launch | list[list[Launch]]] = []
+        self.prepared: dict[Hashable, Array] = {}
         self.scratch_bytes_needed = 0
         self.in_micro_batch = False
         self._scratch_bytes, self._used = scratch_bytes, 0
@@ -103,9 +106,10 @@ class LaunchGraph:
 
 def capture(function: Callable[..., T], *arguments: Any, **settings: Any) -> tuple[LaunchGraph, T]:
     """Return (the launches of a call, what it returned); the first of two passes measures its scratch memory."""
-    scratch_bytes = 0
+    scratch_bytes, prepared = 0, dict[Hashable, Array]()
     while True:
         graph = LaunchGraph(scratch_bytes)
+        graph.prepared = prepared
         before, _local.graph = _local.graph, graph
         try:
             result = function(*arguments, **settings)
@@ -140,6 +144,39 @@ def add(launch: Launch) -> None:
         _local.graph.add(launch)
     else:
         LaunchTable([launch]).run()
+
+
+@contextmanager
+def fixed_weights() -> Iterator[None]:
+    """Mark what this thread captures as inference by weights that do not change: what is made of them is made once."""
+    before, _local.fixed_weights = _local.fixed_weights, True
+    try:
+        yield
+    finally:
+        _local.fixed_weights = before
+
+
+def weights_are_fixed() -> bool:
+    """Tell whether the weights do not change in what this thread captures."""
+    return _local.fixed_weights
+
+
+def prepared(key: Hashable, size: int, dtype: npt.DTypeLike, fill: Callable[[Array], None]) -> Array:
+    """Return an array that `fill` writes from weights: at each run, or once, now, in a capture with fixed weights.
+
+    key: the weights' address, and how the array is made of them.
+    """
+    graph = _local.graph
+    if graph is None or not _local.fixed_weights:
+        array = scratch((size,), dtype)
+        fill(array)
+        return array
+    if key not in graph.prepared:
+        with eager():
+            array = scratch((size,), dtype)
+            fill(array)
+        graph.prepared[key] = array
+    return graph.prepared[key]
 
 
 @contextmanager
