@@ -57,9 +57,9 @@ def test_all_algorithms_that_apply_do_the_same(pass_name, name, dtype):
         arguments[2].fill(np.nan)
         candidate.launcher(pass_name)(*arguments)
         results.append(arguments[2].copy())
-    tolerance = (1e-5 if dtype is np.float32 else 1e-13) * np.abs(results[0]).max()
-    for result in results:
-        np.testing.assert_allclose(result, results[0], rtol=0, atol=tolerance)
+    for candidate, result in zip(able, results):
+        error = (candidate.error if dtype is np.float32 else 1e-13) * np.abs(results[0]).max()
+        np.testing.assert_allclose(result, results[0], rtol=0, atol=error, err_msg=candidate.name)
 
 
 POOLED = {  # images, weight, groups, padding, stride of the pooling
@@ -93,6 +93,7 @@ def test_all_algorithms_of_a_max_pooled_convolution_do_the_same(name):
         passed = asked._replace(pass_name=pass_name)
         assert choose(passed) is ALGORITHMS["sparse"]
         able |= {algorithm.name for algorithm in ALGORITHMS.values() if supports(algorithm, passed)}
+    able = {name for name in able if ALGORITHMS[name].error <= 1e-5}  # with others, another pixel may be the maximum
     assert len(able) >= 2
     for forced in able:
         with force(forced):

@@ -1,8 +1,8 @@
 """Convolution: the passes, each by the algorithm that suits its shape.
 
 algorithm.py is the door. Behind it stand direct.py, packed.py and depthwise.py, whose kernels are sweep.py (plan.py has its
-tables) and backward_weights.py (weights_plan.py); gemv.py and transposed.py for matrix products with few rows; and sparse.py
-for the gradients of a max-pooled convolution.
+tables) and backward_weights.py (weights_plan.py); gemv.py and transposed.py for matrix products with few rows; sparse.py for
+the gradients of a max-pooled convolution; and bfloat16.py, with the same kernels, for half of the bits.
 """
 
 from byhand.kernels.conv.algorithm import backward_data, backward_weights, force, forward, max_pool_backward, names

@@ -15,8 +15,8 @@ Add an algorithm: a file with `applies`, `cost` and the passes that it has, whic
 
 and its name in ALGORITHMS below. A fourth pass, `max_pool_backward`, computes both gradients of a max-pooled convolution at
 once. Nothing else changes: programs name it, `byhand show` prints it, BYHAND_CONV takes it, and
-tests/kernels/test_algorithm.py compares it with the others on every shape to which it applies. An algorithm of lower precision
-(bfloat16) costs `math.inf`: it is never chosen, only forced.
+tests/kernels/test_algorithm.py compares it with the others on every shape to which it applies, within its `error`. An algorithm
+of lower precision (bfloat16) costs `math.inf` where `with_precision` does not ask for it: it is never chosen there, only forced.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from contextlib import contextmanager
 from functools import cache
 
 from byhand.errors import ArgumentError, UnknownNameError
+from byhand.kernels.conv.bfloat16 import bfloat16
 from byhand.kernels.conv.depthwise import depthwise
 from byhand.kernels.conv.direct import direct
 from byhand.kernels.conv.gemv import gemv
@@ -41,7 +42,9 @@ from byhand.kernels.runtime.launch_graph import weights_are_fixed
 from byhand.kernels.runtime.types import Array
 
 # Of algorithms with the same cost the first is chosen.
-ALGORITHMS = {algorithm.name: algorithm for algorithm in (sparse, direct, packed, depthwise, gemv, transposed)}
+ALGORITHMS = {
+    algorithm.name: algorithm for algorithm in (sparse, direct, packed, depthwise, gemv, transposed, bfloat16)
+}
 
 
 class _Settings(threading.local):
