@@ -5,7 +5,15 @@ tables) and backward_weights.py (weights_plan.py); gemv.py and transposed.py for
 the gradients of a max-pooled convolution; and bfloat16.py, with the same kernels, for half of the bits.
 """
 
-from byhand.kernels.conv.algorithm import backward_data, backward_weights, force, forward, max_pool_backward, names
+from byhand.kernels.conv.algorithm import (
+    backward_data,
+    backward_weights,
+    force,
+    forward,
+    max_pool_backward,
+    names,
+    with_precision,
+)
 from byhand.kernels.conv.operands import Gradients, PooledOutput
 from byhand.kernels.conv.problem import ConvShape, Pooling
 from byhand.kernels.microkernel.microkernel import epilogue
@@ -24,4 +32,5 @@ __all__ = [
     "forward",
     "max_pool_backward",
     "names",
+    "with_precision",
 ]

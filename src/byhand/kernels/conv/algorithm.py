@@ -16,7 +16,7 @@ Add an algorithm: a file with `applies`, `cost` and the passes that it has, whic
 and its name in ALGORITHMS below. A fourth pass, `max_pool_backward`, computes both gradients of a max-pooled convolution at
 once. Nothing else changes: programs name it, `byhand show` prints it, BYHAND_CONV takes it, and
 tests/kernels/test_algorithm.py compares it with the others on every shape to which it applies, within its `error`. An algorithm
-of lower precision (bfloat16) costs `math.inf` where `with_precision` does not ask for it: it is never chosen there, only forced.
+of lower precision (bfloat16) costs `math.inf` where `with_precision` does not ask for it: there it is only forced.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from byhand.kernels.conv.direct import direct
 from byhand.kernels.conv.gemv import gemv
 from byhand.kernels.conv.operands import Gradients, PooledOutput
 from byhand.kernels.conv.packed import packed
-from byhand.kernels.conv.problem import PASSES, Algorithm, ConvShape, Pooling, Problem
+from byhand.kernels.conv.problem import FLOAT32, PASSES, Algorithm, ConvShape, Pooling, Problem
 from byhand.kernels.conv.sparse import sparse
 from byhand.kernels.conv.transposed import transposed
 from byhand.kernels.microkernel.operands import Epilogue
@@ -49,7 +49,7 @@ ALGORITHMS = {
 
 class _Settings(threading.local):
     forced: str | None = None
-    precision: str = "float32"
+    precision: str = FLOAT32
 
 
 _local = _Settings()

@@ -38,7 +38,7 @@ from byhand.kernels.conv.packed_pairs import (
 )
 from byhand.kernels.conv.pixel_runs import backward_data_runs, forward_runs
 from byhand.kernels.conv.plan import SweepPlan, backward_data_plan, forward_plan
-from byhand.kernels.conv.problem import Algorithm, ConvShape, Problem
+from byhand.kernels.conv.problem import BF16, Algorithm, ConvShape, Problem
 from byhand.kernels.conv.sweep import make_sweep_kernel
 from byhand.kernels.conv.weights_plan import weights_plan
 from byhand.kernels.microkernel.microkernel import no_epilogue, tile_bfloat16
@@ -59,7 +59,7 @@ ROUND_FLOPS = 16
 ODD_PIXEL_FLOPS = 350
 
 # FLOPs in the time of packing one weight, and one that is transposed.
-PACK_FLOPS = 16
+PACK_FLOPS = 12
 PACK_TRANSPOSED_FLOPS = 48
 
 sweep_bfloat16 = make_sweep_kernel(tile_bfloat16, load_block)
@@ -75,7 +75,7 @@ def applies(problem: Problem) -> bool:
 
 def cost(problem: Problem) -> float:
     """Return half of the FLOPs, plus those in the time of rounding and packing; infinite where float32 is asked for."""
-    if problem.precision != "bf16":
+    if problem.precision != BF16:
         return inf
     shape = problem.shape
     if problem.matrix and problem.fixed_weights:  # bound by the reading of the weights, which are half as many bytes
