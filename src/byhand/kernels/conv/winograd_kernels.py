@@ -19,7 +19,7 @@ from typing import NamedTuple
 from byhand.kernels.conv.winograd_arrays import TAPS, matrices
 from byhand.kernels.microkernel.bilinear_map import Grid, bilinear_map, bilinear_map_with_epilogue
 from byhand.kernels.microkernel.microkernel import no_epilogue, prefetch, tile
-from byhand.kernels.microkernel.operands import ADD, BIAS, RELU, RESIDUAL, ZERO, A, B, C, Epilogue, Extent
+from byhand.kernels.microkernel.operands import BIAS, RELU, RESIDUAL, ZERO, A, B, C, Epilogue, Extent
 from byhand.kernels.runtime.kernel import Kernel, cdiv, kernel
 from byhand.kernels.runtime.types import Array, Indices
 
@@ -161,7 +161,9 @@ def make_kernels(outputs: int) -> WinogradKernels:
     def transform_outputs(products, p0, y, tiling, epilogue, patches, first, end, worker):
         line = y.width * y.channels
         for t in range(first, end):
-            source = Grid(products.array, p0 + products.rows[t - first], size * products.plane_step, products.plane_step)
+            source = Grid(
+                products.array, p0 + products.rows[t - first], size * products.plane_step, products.plane_step
+            )
             n, place = t // (tiling.down * tiling.across), t % (tiling.down * tiling.across)
             row, column = place // tiling.across * outputs, place % tiling.across * outputs
             rows, columns = min(outputs, y.height - row), min(outputs, y.width - column)
@@ -282,11 +284,13 @@ def tile_of(x, tiling, t, size, patches, worker):
 
 
 def clear(target):
+    """Write 0."""
     for k in range(target.size):
         target[k] = 0.0
 
 
 def copy(source, target):
+    """Copy an array to the beginning of another."""
     for k in range(source.size):
         target[k] = source[k]
 

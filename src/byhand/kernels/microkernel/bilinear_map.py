@@ -12,6 +12,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from byhand.kernels.microkernel.operands import RELU, RESIDUAL
 from byhand.kernels.runtime.cpu import vector_unit
 from byhand.kernels.runtime.intrinsic import Intrinsic
@@ -34,16 +36,10 @@ class Grid(NamedTuple):
 
 def bilinear_map(matrix: Matrix) -> Intrinsic:
     """Return the map by a matrix: map(x: Grid, y: Grid, length)."""
-    terms, outputs = _terms(matrix), len(matrix)
 
     def _map(x, y, length):
-        for k in range(length):
-            for i in range(outputs):
-                for j in range(outputs):
-                    y.array[y.start + i * y.row_step + j * y.column_step + k] = 0.0
-            for i, j, p, q, factor in terms:
-                at = y.start + i * y.row_step + j * y.column_step + k
-                y.array[at] += factor * x.array[x.start + p * x.row_step + q * x.column_step + k]
+        for i, j, k in np.ndindex(len(matrix), len(matrix), length):
+            y.array[y.start + i * y.row_step + j * y.column_step + k] = element_of(matrix, x, i, j, k)
 
     return Intrinsic(_map, lambda dtype: _emit(dtype, matrix, False), lambda: _version(matrix))
 
@@ -53,31 +49,23 @@ def bilinear_map_with_epilogue(matrix: Matrix) -> Intrinsic:
 
     The residual is laid out as y is.
     """
-    terms, outputs = _terms(matrix), len(matrix)
 
     def _map_with_epilogue(x, y, length, epilogue):
-        for k in range(length):
-            for i in range(outputs):
-                for j in range(outputs):
-                    at = y.start + i * y.row_step + j * y.column_step + k
-                    y.array[at] = epilogue.residual[at] if epilogue.steps & RESIDUAL else 0.0
-            for i, j, p, q, factor in terms:
-                at = y.start + i * y.row_step + j * y.column_step + k
-                y.array[at] += factor * x.array[x.start + p * x.row_step + q * x.column_step + k]
-            for i in range(outputs):
-                for j in range(outputs):
-                    at = y.start + i * y.row_step + j * y.column_step + k
-                    y.array[at] = 0.0 if epilogue.steps & RELU and y.array[at] < 0.0 else y.array[at]
+        for i, j, k in np.ndindex(len(matrix), len(matrix), length):
+            at = y.start + i * y.row_step + j * y.column_step + k
+            total = element_of(matrix, x, i, j, k)
+            total = total + epilogue.residual[at] if epilogue.steps & RESIDUAL else total
+            y.array[at] = 0.0 if epilogue.steps & RELU and total < 0.0 else total
 
     return Intrinsic(_map_with_epilogue, lambda dtype: _emit(dtype, matrix, True), lambda: _version(matrix))
 
 
-def _terms(matrix: Matrix) -> tuple[tuple[int, int, int, int, float], ...]:
-    """Return the terms of the sum: (i, j, p, q, factor), those of factor 0 left out."""
-    rows = [[(p, factor) for p, factor in enumerate(row) if factor] for row in matrix]
-    return tuple(
-        (i, j, p, q, a * b) for i, left in enumerate(rows) for j, right in enumerate(rows) for p, a in left for q, b in right
-    )
+def element_of(matrix, x, i, j, k):
+    """Return element k of (i, j) of the result."""
+    total = 0.0
+    for p, q in np.ndindex(len(matrix[0]), len(matrix[0])):
+        total += matrix[i][p] * x.array[x.start + p * x.row_step + q * x.column_step + k] * matrix[j][q]
+    return total
 
 
 def _emit(dtype: str, matrix: Matrix, epilogue: bool) -> NumbaIntrinsic:

@@ -139,8 +139,13 @@ class BilinearMap(Vectors):
         columns = []
         for q in inputs:
             column = self.at(x, build.mul(WORD(q), given.x_column))
-            columns.append(self._product([self.load(self.at(column, build.mul(WORD(p), given.x_row)), 0) for p in inputs]))
-        offsets = [[build.add(build.mul(WORD(i), given.y_row), build.mul(WORD(j), given.y_column)) for j in outputs] for i in outputs]
+            columns.append(
+                self._product([self.load(self.at(column, build.mul(WORD(p), given.x_row)), 0) for p in inputs])
+            )
+        offsets = [
+            [build.add(build.mul(WORD(i), given.y_row), build.mul(WORD(j), given.y_column)) for j in outputs]
+            for i in outputs
+        ]
         if given.steps is None:
             for i in outputs:
                 for j, value in enumerate(self._product([columns[q][i] for q in inputs])):
@@ -156,7 +161,9 @@ class BilinearMap(Vectors):
         build, residual = self.builder, self.at(self.given.residual, k)
 
         def added() -> list[Value]:
-            return [build.fadd(value, self.load(self.at(residual, offset), 0)) for value, offset in zip(values, offsets)]
+            return [
+                build.fadd(value, self.load(self.at(residual, offset), 0)) for value, offset in zip(values, offsets)
+            ]
 
         def clipped() -> list[Value]:
             return [build.select(build.fcmp_ordered("<", value, self.zero), self.zero, value) for value in values]
@@ -184,7 +191,9 @@ class BilinearMap(Vectors):
     def _sum(self, row: list[float] | tuple[float, ...], loaded: list[Value]) -> Value:
         """Return a row times the loaded vectors; terms of factor 1 first, which need no multiplication."""
         build, total = self.builder, None
-        for j, factor in sorted(((j, factor) for j, factor in enumerate(row) if factor), key=lambda term: abs(term[1]) != 1):
+        for j, factor in sorted(
+            ((j, factor) for j, factor in enumerate(row) if factor), key=lambda term: abs(term[1]) != 1
+        ):
             if total is None:
                 total = loaded[j] if factor == 1 else build.fmul(loaded[j], self._constant(factor))
             elif abs(factor) == 1:

@@ -365,9 +365,7 @@ class MacroKernel(Vectors):
         """Return a total plus the products of pairs of bfloat16 numbers."""
         pairs = ir.VectorType(BFloat(), 2 * self.lanes)
         kind = ir.FunctionType(self.vector, [self.vector, pairs, pairs])
-        dot = get_or_insert_function(
-            self.function.module, kind, f"llvm.x86.avx512bf16.dpbf16ps.{32 * self.lanes}"
-        )
+        dot = get_or_insert_function(self.function.module, kind, f"llvm.x86.avx512bf16.dpbf16ps.{32 * self.lanes}")
         return self.builder.call(dot, [total, self.builder.bitcast(a, pairs), self.builder.bitcast(b, pairs)])
 
     def _first_sums(self, c_rows: list[Value]) -> list[Value]:
