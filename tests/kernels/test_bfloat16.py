@@ -7,8 +7,10 @@ import pytest
 
 import byhand as bh
 from byhand.kernels import capture, conv
-from byhand.kernels.conv.algorithm import choose, force, names, with_precision
+from byhand.kernels.conv.algorithm import force, names, with_precision
 from byhand.kernels.conv.bfloat16 import applies, bfloat16
+from byhand.kernels.conv.direct import direct
+from byhand.kernels.conv.packed import packed
 from byhand.kernels.conv.problem import PASSES, Problem
 from byhand.kernels.microkernel.rounding import half, pair_rows, round_pairs
 from byhand.kernels.runtime.cpu import vector_unit
@@ -77,12 +79,12 @@ def passes(launchers, shape, x, weight, grad_y, plain=False):
 
 
 def float32_passes(shape, x, weight, grad_y):
-    """Return the same by the algorithms of float32."""
-    chosen = [choose(Problem(name, shape, len(x), x.itemsize)).launcher(name) for name in PASSES]
-    return passes(chosen, shape, x, weight, grad_y)
+    """Return the same by the direct algorithms of float32."""
+    return passes(DIRECT, shape, x, weight, grad_y)
 
 
 OURS = bfloat16.forward, bfloat16.backward_data, bfloat16.backward_weights
+DIRECT = direct.forward, packed.backward_data, direct.backward_weights
 
 
 def check(found, expected, tolerance):
@@ -178,8 +180,7 @@ def test_each_sum_keeps_the_bound(convolution_name, data):
     wide = [array.astype(np.float64) for array in (x, weight, grad_y)]
 
     def sums(x, weight, grad_y):
-        float64 = [choose(Problem(pass_name, shape, len(x), 8)).launcher(pass_name) for pass_name in PASSES]
-        return passes(OURS if x.dtype == np.float32 else float64, shape, x, weight, grad_y, plain=True)
+        return passes(OURS if x.dtype == np.float32 else DIRECT, shape, x, weight, grad_y, plain=True)
 
     absolute = sums(*map(np.abs, wide))
     ours, exact = sums(x, weight, grad_y), sums(*wide)
@@ -230,16 +231,22 @@ def test_filters_that_do_not_change_are_packed_once():
     np.testing.assert_array_equal(graphs[False][1], graphs[True][1])
 
 
-def test_it_is_taken_where_it_is_asked_for():
-    shape, x, weight, _ = convolution("many blocks")
-    assert "bfloat16" not in names(shape, len(x), 4).values()
+def test_it_is_taken_where_it_is_asked_for_and_gains():
+    linear, single = (matrix_shape((512, 512), rows, 1) for rows in (64, 1))
+    assert "bfloat16" not in names(linear, 1, 4, matrix=True).values()
     with with_precision("bf16"):
-        assert set(names(shape, len(x), 4).values()) == {"bfloat16"}
-        assert "bfloat16" not in names(shape, len(x), 8).values()  # float64
-        first, images, _, _ = convolution("one channel")
-        assert "bfloat16" not in names(first, len(images), 4)["forward"]
+        assert set(names(linear, 1, 4, matrix=True).values()) == {"bfloat16"}
+        assert "bfloat16" not in names(single, 1, 4, matrix=True).values()  # each weight is packed for one product
+        assert "bfloat16" not in names(linear, 1, 8, matrix=True).values()  # float64
+        shape, images, _, _ = convolution("one channel")
+        assert names(shape, len(images), 4)["forward"] == "direct"
+        with fixed_weights():
+            assert names(single, 1, 4, matrix=True)["forward"] == "bfloat16"
+    shape, x, weight, grad_y = convolution("1x1")
     with force("bfloat16"):
-        bh.conv2d(x, weight, padding=1)
+        assert set(names(shape, len(x), 4).values()) == {"bfloat16"}
+        exact, found = bh.conv2d(x, weight, hand="arrays"), bh.conv2d(x, weight)
+    assert 0 < np.abs(found - exact).max() < bfloat16.error * np.abs(exact).max()
 
 
 def check_some():

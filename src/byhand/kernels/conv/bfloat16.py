@@ -189,5 +189,5 @@ bfloat16 = Algorithm(
     forward=forward,
     backward_data=backward_data,
     backward_weights=backward_weights,
-    error=1e-2,
+    error=2.0**-7,
 )
