@@ -242,7 +242,7 @@ def test_it_is_taken_where_it_is_asked_for_and_gains():
         assert names(shape, len(images), 4)["forward"] == "direct"
         with fixed_weights():
             assert names(single, 1, 4, matrix=True)["forward"] == "bfloat16"
-    shape, x, weight, grad_y = convolution("1x1")
+    shape, x, weight, _ = convolution("1x1")
     with force("bfloat16"):
         assert set(names(shape, len(x), 4).values()) == {"bfloat16"}
         exact, found = bh.conv2d(x, weight, hand="arrays"), bh.conv2d(x, weight)
