@@ -54,6 +54,9 @@ MAX_PACKINGS_OF_CHUNK = 2
 # Pixels of a row into which a 1x1 convolution's are put together: a few tiles' work, which stays in the L1 cache.
 MAX_ROW_PIXELS = 512
 
+# Time of the register tile with a single vector of columns, over that of half of the float32 FLOPs: it waits for loads.
+SINGLE_VECTOR_SLOWDOWN = 1.4
+
 # FLOPs in the time of rounding one element of an image, and, of an odd number of channels, one pixel more.
 ROUND_FLOPS = 16
 ODD_PIXEL_FLOPS = 350
@@ -81,14 +84,16 @@ def cost(problem: Problem) -> float:
     if problem.matrix and problem.fixed_weights:  # bound by the reading of the weights, which are half as many bytes
         return problem.flops / 2
     x, y = problem.images * prod(shape.image) * shape.channels, problem.pixels * shape.filters
-    summed, rounded, packing = {
-        "forward": (shape.depth, x, PACK_FLOPS),
-        "backward_data": (shape.filters_per_group, y, PACK_TRANSPOSED_FLOPS),
-        "backward_weights": (_flat_pixels(shape, problem.images)[1].output[1], x + y, 0),
+    depth, filters = shape.depth, shape.filters_per_group
+    summed, columns, rounded, packing = {
+        "forward": (depth, filters, x, PACK_FLOPS),
+        "backward_data": (filters, depth, y, PACK_TRANSPOSED_FLOPS),
+        "backward_weights": (_flat_pixels(shape, problem.images)[1].output[1], filters, x + y, 0),
     }[problem.pass_name]
     odd_pixels = rounded // summed if summed % 2 and problem.pass_name != "backward_weights" else 0
     packed = 0 if problem.fixed_weights else packing * shape.weights
     products = problem.tile_flops * ceil(summed / 2) / summed
+    products *= SINGLE_VECTOR_SLOWDOWN if columns <= problem.tile_columns // 2 else 1
     return products + ROUND_FLOPS * rounded + ODD_PIXEL_FLOPS * odd_pixels + packed
 
 
