@@ -11,7 +11,7 @@ gradient, such as `sparse`. The others are left to the passes of the convolution
 
 Add an algorithm: a file with `applies`, `cost` and the passes that it has, which ends with one line,
 
-    winograd = Algorithm("winograd", applies, cost, forward=forward, backward_data=backward_data)
+    fft = Algorithm("fft", applies, cost, forward=forward, backward_data=backward_data)
 
 and its name in ALGORITHMS below. A fourth pass, `max_pool_backward`, computes both gradients of a max-pooled convolution at
 once. Nothing else changes: programs name it, `byhand show` prints it, BYHAND_CONV takes it, and
