@@ -42,7 +42,8 @@ from byhand.kernels.runtime.atomics import (
 )
 from byhand.kernels.runtime.cpu import MAX_THREADS
 from byhand.kernels.runtime.llvm import CFunc
-from byhand.kernels.runtime.parallel_loop import advance, function_address, run_block
+from byhand.kernels.runtime.machine_code import loop_address
+from byhand.kernels.runtime.parallel_loop import advance, run_block
 
 # Words of the pool, each in cache lines of its own: the number of the open launch, the workers that sleep, the open launch,
 # the blocks of it that others than the caller have done, whether a Python thread owns the pool, whether the workers shall end.
@@ -151,7 +152,7 @@ def functions() -> tuple[Callable[..., None], Callable[..., None]]:
 
     found = []
     for function, words in ((run, 7), (work, 2)):
-        address = function_address(f"threads_{function.__name__}", partial(compiled, function, words))
+        address = loop_address(f"threads_{function.__name__}", partial(compiled, function, words))
         found.append(ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * words)(address))
     return found[0], found[1]
 
