@@ -10,7 +10,7 @@ from numba import types
 from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 
-from byhand.kernels.runtime.cpu import CACHE_LINE_BYTES, MAX_THREADS
+from byhand.kernels.runtime.cpu import COUNTER_BYTES, MAX_THREADS
 from byhand.kernels.runtime.llvm import (
     INT32,
     WORD,
@@ -24,7 +24,6 @@ from byhand.kernels.runtime.llvm import (
     Values,
 )
 
-COUNTER_BYTES = 2 * CACHE_LINE_BYTES  # from one thread's counter to the next's: some processors fetch lines in pairs
 ARM = binding.get_default_triple().startswith(("aarch64", "arm64"))
 FLUSH_DENORMALS = 1 << 24 if ARM else (1 << 15) | (1 << 6)  # FPCR.FZ; MXCSR.FTZ and MXCSR.DAZ
 
@@ -177,9 +176,7 @@ def add_shared(typing: TypingContext, address: NumbaType, value: NumbaType) -> I
 
 
 @intrinsic
-def compare_and_swap(
-    typing: TypingContext, address: NumbaType, expected: NumbaType, value: NumbaType
-) -> IntrinsicBody:
+def compare_and_swap(typing: TypingContext, address: NumbaType, expected: NumbaType, value: NumbaType) -> IntrinsicBody:
     """Write a word if it is as expected; return 1 if it was, else 0."""
 
     def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:

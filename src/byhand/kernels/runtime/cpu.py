@@ -21,6 +21,9 @@ MAX_THREADS = 1024
 # Bytes of the cache line of nearly every processor.
 CACHE_LINE_BYTES = 64
 
+# Bytes from a word that one thread writes to the next thread's: some processors fetch lines in pairs.
+COUNTER_BYTES = 2 * CACHE_LINE_BYTES
+
 # (bytes of a vector, rows of the register tile, vectors in a row of it). The tile's sums fill the vector registers: AVX-512 has
 # 32 of them, AVX2 16, NEON 32. `scalar` runs on every processor.
 TARGETS = {"avx512": (64, 14, 2), "avx2": (32, 6, 2), "neon": (16, 8, 3), "scalar": (4, 4, 1)}

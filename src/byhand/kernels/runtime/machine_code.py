@@ -14,7 +14,7 @@ from byhand.kernels.runtime import cache as disk
 from byhand.kernels.runtime import interruptible, object_file
 from byhand.kernels.runtime.arguments import LAUNCH_ROW_BYTES, WORD_BYTES, Kind
 from byhand.kernels.runtime.cache import LibraryState
-from byhand.kernels.runtime.cpu import CACHE_LINE_BYTES, MAX_THREADS
+from byhand.kernels.runtime.cpu import COUNTER_BYTES, MAX_THREADS
 from byhand.kernels.runtime.kernel import Kernel
 from byhand.kernels.runtime.source_key import compiler, kernel_name
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # it imports Numba
     from byhand.kernels.runtime.llvm import CFunc
 
 # The files of the loops that run kernels.
-LOOP_SOURCES = ("atomics", "parallel_loop", "worker_threads")
+LOOP_SOURCES = ("atomics", "parallel_loop", "worker_loops", "worker_pool")
 
 
 def kernel_address(kernel: Kernel, kinds: tuple[Kind, ...]) -> int:
@@ -39,7 +39,7 @@ def kernel_address(kernel: Kernel, kinds: tuple[Kind, ...]) -> int:
 def loop_address(name: str, make: Callable[[], CFunc]) -> int:
     """Return the address of a loop that runs kernels; make: compiles it."""
     sources = [Path(__file__).with_name(f"{module}.py").read_bytes() for module in LOOP_SOURCES]
-    layout = (LAUNCH_ROW_BYTES, WORD_BYTES, CACHE_LINE_BYTES, MAX_THREADS)
+    layout = (LAUNCH_ROW_BYTES, WORD_BYTES, COUNTER_BYTES, MAX_THREADS)
 
     def compiled() -> tuple[str, LibraryState]:
         from byhand.kernels.runtime import build  # noqa: PLC0415  (Numba)

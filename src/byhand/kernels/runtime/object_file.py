@@ -18,10 +18,11 @@ import mmap
 import platform
 import struct
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from typing import NamedTuple
+
+from byhand.translation import translate
 
 SUPPORTED = sys.platform == "linux" and platform.machine() == "x86_64"
 
@@ -186,7 +187,8 @@ def _nothing() -> int:
 
 
 def _tell() -> None:
-    print("byhand: a kernel raised an exception; BYHAND_DEBUG=1 tells where", file=sys.stderr, flush=True)
+    text = translate("byhand: a kernel raised an exception; BYHAND_DEBUG=1 tells where")
+    print(text, file=sys.stderr, flush=True)
 
 
-_tell_exception: Callable[..., None] = ctypes.CFUNCTYPE(None)(_tell)
+_tell_exception = ctypes.CFUNCTYPE(None)(_tell)

@@ -19,7 +19,6 @@ from numba import cfunc, njit, prange, types
 
 from byhand.kernels.runtime.arguments import LAUNCH_ROW_BYTES, WORD_BYTES
 from byhand.kernels.runtime.atomics import (
-    COUNTER_BYTES,
     add_to_word,
     call,
     counters,
@@ -29,6 +28,7 @@ from byhand.kernels.runtime.atomics import (
     restore,
     store_word,
 )
+from byhand.kernels.runtime.cpu import COUNTER_BYTES
 from byhand.kernels.runtime.llvm import CFunc
 from byhand.kernels.runtime.machine_code import loop_address
 

@@ -97,10 +97,11 @@ def _start() -> Threads:
     if ours:
         os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT
     try:
-        import numba  # noqa: PLC0415  (what takes longest of a first use)
+        if OWN_THREADS and _numba_setting("NUMBA_THREADING_LAYER", "default").lower() == "default":
+            numbas = _numba_setting("NUMBA_NUM_THREADS", "")
+            return _start_own(int(wanted) if wanted else min(int(numbas) if numbas.isdigit() else cores(), cores()))
+        import numba  # noqa: PLC0415  (slow to import)
 
-        if OWN_THREADS and str(numba.config.THREADING_LAYER).lower() == "default":
-            return _start_own(int(wanted) if wanted else min(int(numba.config.NUMBA_NUM_THREADS), cores()))
         layer, reason = _start_layer(numba)
         count = int(wanted) if wanted else min(numba.get_num_threads(), cores())
     finally:
@@ -111,9 +112,16 @@ def _start() -> Threads:
     return Threads(layer, reason, count, loop(), threading.Lock() if layer == "workqueue" else None)
 
 
+def _numba_setting(name: str, default: str) -> str:
+    """Return a setting of Numba by its environment variable, without importing Numba; where it is imported, its own."""
+    config = getattr(sys.modules.get("numba"), "config", None)
+    found = [getattr(config, attribute, None) for attribute in (name, name.removeprefix("NUMBA_"))]
+    return next((str(value) for value in found if value is not None), os.environ.get(name) or default)
+
+
 def _start_own(count: int) -> Threads:
     """Start threads of our own."""
-    from byhand.kernels.runtime.worker_threads import WorkerThreads  # noqa: PLC0415  (Numba)
+    from byhand.kernels.runtime.worker_threads import WorkerThreads  # noqa: PLC0415  (Linux)
 
     return Threads("own", "Linux", count, WorkerThreads(count).run, None)
 
