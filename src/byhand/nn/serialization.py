@@ -151,7 +151,7 @@ def read_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
             dtype = np.dtype(DTYPES[header[name]["dtype"]])
             stored = array if array.dtype == dtype else np.empty(array.shape, dtype)
             file.seek(8 + header_bytes + header[name]["data_offsets"][0])
-            if file.readinto(memoryview(stored.reshape(-1).view(np.uint8))) != stored.nbytes:
+            if file.readinto(stored.reshape(-1).view(np.uint8).data) != stored.nbytes:
                 raise FileError(f"it ends within '{name}'")
             if stored is not array:
                 array[...] = stored
