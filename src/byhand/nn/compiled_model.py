@@ -70,9 +70,9 @@ class CompiledModel(Hinted):
             if self._program.is_native:
                 self._graph, self._result = capture(self._program.step, *self._arguments)
                 self._release_weights()
-        # A run of each type of images: the first call finds its kernels compiled, and its memory mapped.
-        for dtype in (model.dtype, *([np.uint8] if model.preprocessing.reader != "array" else [])):
-            self.logits_of(np.zeros((self.batch, *model.input_shape), dtype))
+        # Run once, on pixels where it takes any: the first call finds its kernels compiled, and its memory mapped.
+        dtype = np.uint8 if model.preprocessing.reader != "array" else model.dtype
+        self.logits_of(np.zeros((self.batch, *model.input_shape), dtype))
 
     def __repr__(self) -> str:
         counts = Counter(layer.forward for layer in self.algorithms)
