@@ -1,23 +1,25 @@
-"""Threads of our own (Linux): asleep on a futex while there is no work, and never waited for unless they have taken a block.
+"""The thread pool on Linux: threads that sleep on a futex, and that no launch waits for unless they have taken a block.
 
-The threads share a pool, words in memory: the launch that is open (its entry, arguments and blocks), and a counter of blocks
-for each worker, which holds (generation of the launch, next block). A worker takes a block by a compare-and-swap of a counter,
-which fails once its launch is over. So a worker that the system wakes late, or that has lost its core to another program, does
-nothing wrong, and nobody waits for it: the thread that launches takes blocks as all others do, and returns when those that
-were taken are done. (An OpenMP region ends when each of its threads has come: on a busy machine after milliseconds.)
+A pool is words in memory that all its threads read: the open launch (its generation, entry, arguments, blocks), and for each
+worker a counter (generation, blocks that are left of its range). A worker takes a block by a compare-and-swap of a counter,
+which fails once the launch is over. So a worker that the system wakes late, or that has lost its core to another program, does
+nothing wrong and is not waited for: the caller (the thread that launches, worker 0) takes blocks as all others do, and returns
+when those that were taken are done. Only a worker that loses its core *within* a block holds the caller up. (An OpenMP region
+ends when each of its threads has come: on a busy machine after milliseconds.)
 
-One Python thread at a time owns the pool. Another one that launches meanwhile runs its blocks itself.
+A launch has the pool to itself. Where several Python threads launch at once, one has it, and the others run their blocks
+themselves.
 
-    table  ->  run: for each launch, open -> take_blocks      the thread that launches, worker 0
-                          work: wait   ->   take_blocks       workers 1, 2, ...
+    table  ->  run: for each launch, run_launch -> take_blocks      the caller
+                              work: wait        -> take_blocks      workers 1, 2, ...
 """
 
 from __future__ import annotations
 
-import atexit
 import ctypes
-import threading
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 
 from numba import cfunc, njit, types
@@ -25,160 +27,281 @@ from numba import cfunc, njit, types
 from byhand.kernels.runtime.arguments import LAUNCH_ROW_BYTES, WORD_BYTES
 from byhand.kernels.runtime.atomics import (
     COUNTER_BYTES,
-    FUTEX_CALL,
     FUTEX_WAIT,
     FUTEX_WAKE,
-    add_shared,
+    atomic_add,
+    atomic_load,
+    atomic_store,
     compare_and_swap,
+    current_core,
     flush_denormals,
     futex,
-    load_shared,
     load_word,
+    nanoseconds,
     pause,
+    relaxed_load,
+    relaxed_store,
     restore,
-    store_shared,
-    store_word,
-    yield_core,
 )
-from byhand.kernels.runtime.cpu import MAX_THREADS
 from byhand.kernels.runtime.llvm import CFunc
 from byhand.kernels.runtime.parallel_loop import advance, function_address, run_block
 
-# Words of the pool, each in cache lines of its own: the number of the open launch, the workers that sleep, the open launch,
-# the blocks of it that others than the caller have done, whether a Python thread owns the pool, whether the workers shall end.
-GENERATION, SLEEPERS, ENTRY, ADDRESS, BLOCKS, WORKERS, DONE, OWNED, STOPPED, COUNTERS = (
-    COUNTER_BYTES * i for i in range(10)
-)
-GENERATION_MASK = (1 << 30) - 1
-BLOCK_MASK = (1 << 32) - 1
+# Words of a pool, by offset. First the open launch, in one cache line: its generation, kernel, arguments, blocks; over how
+# many ranges its blocks are distributed, how many workers may take them, and the core that its caller runs on.
+GENERATION, ENTRY, ADDRESS, BLOCKS, RANGES, LIMIT, CORE = (WORD_BYTES * i for i in range(7))
+# Words that different threads write, in lines of their own: blocks that others than the caller have done, and whether the
+# caller sleeps until more are; whether a caller has the pool; how many workers sleep; whether the threads shall end.
+DONE, OWNED, SLEEPERS, STOPPED = (COUNTER_BYTES * i for i in range(1, 5))
+WAITING = DONE + WORD_BYTES
+WORKERS = STOPPED + WORD_BYTES  # the caller too
+# A record for each worker: its counter; whether it sleeps, and until when it is not to be woken; its pool and its number.
+RECORDS = 5 * COUNTER_BYTES
+COUNTER, ASLEEP, ASLEEP_UNTIL, POOL, NUMBER = (WORD_BYTES * i for i in range(5))
 
-# Pauses of a worker before it sleeps, some 40 to 100 us; those of a caller before it lets another thread have its core.
+# A counter holds the generation, then the blocks left. A generation comes again after 2^39 launches, hours: as long a worker
+# would have to stand between two instructions of take_blocks to take a launch for another.
+BLOCK_BITS = 24
+MAX_BLOCKS = (1 << BLOCK_BITS) - 1
+GENERATION_MASK = (1 << (63 - BLOCK_BITS)) - 1
+
+# Pauses before a thread that waits sleeps, 25 to 100 us: about twice what it takes to wake it.
 SPINS = 2000
-SPINS_BEFORE_YIELD = 200
+# The shortest sleep of a worker. To wake one costs some 3 us, which this keeps below 3 % of the time.
+SLEEP_NANOSECONDS = 100_000
+# How often in a row a worker goes to sleep again because it was woken on the caller's core: the next time it may be another.
+# Then it takes blocks all the same: Linux moves only threads that are ready to run to a core with less work.
+MAX_REFUSALS = 16
 
-ALL = 1 << 30  # workers to wake
+# Signals of the thread itself: blocked, they end the process without a word of Python's faulthandler.
+FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGTRAP}
 
 
 @njit(error_model="numpy")
-def take_blocks(pool: int, generation: int, worker: int, workers: int) -> int:
-    """Run blocks of a launch as long as it has any, a worker's own first; return how many."""
-    entry, address, blocks = load_word(pool + ENTRY), load_word(pool + ADDRESS), load_word(pool + BLOCKS)
-    before, done = flush_denormals(), 0
-    for turn in range(workers):
-        owner = (worker + turn) % workers
-        counter, end = pool + COUNTERS + COUNTER_BYTES * owner, (owner + 1) * blocks // workers
-        count = load_shared(counter)
-        while count >> 32 == generation and count & BLOCK_MASK < end:
-            if compare_and_swap(counter, count, count + 1):  # the launch is open, so that what was read above is its own
-                run_block(entry, address, count & BLOCK_MASK, worker)
+def take_blocks(pool: int, generation: int, worker: int) -> int:
+    """Run blocks of a launch as long as it has any, first those of the worker's own range; return how many.
+
+    A swap succeeds only while the launch has a block that no one has taken. Its caller opens no other launch before that block
+    is done, and so the words below, which were read after its generation and before the swap, are those of this launch. Where
+    they are not, because the caller has gone on, all counters of this generation are at 0 and no swap succeeds.
+    """
+    entry, address = relaxed_load(pool + ENTRY), relaxed_load(pool + ADDRESS)
+    blocks, ranges = relaxed_load(pool + BLOCKS), relaxed_load(pool + RANGES)
+    total = 0
+    for turn in range(ranges):
+        owner, done = (worker + turn) % ranges, 0
+        counter, end = pool + RECORDS + COUNTER_BYTES * owner + COUNTER, (owner + 1) * blocks // ranges
+        count = relaxed_load(counter)
+        while count >> BLOCK_BITS == generation and count & MAX_BLOCKS > 0:
+            if compare_and_swap(counter, count, count - 1):
+                if atomic_load(pool + SLEEPERS) > 0:
+                    wake_one(pool, ranges)
+                run_block(entry, address, end - (count & MAX_BLOCKS), worker)
                 done += 1
-            count = load_shared(counter)
-    restore(before)
-    return done
+            count = relaxed_load(counter)
+        if worker > 0 and done > 0:
+            atomic_add(pool + DONE, done)  # the caller sees all that these blocks have written
+            if atomic_load(pool + WAITING) == 1:
+                futex(pool + DONE, FUTEX_WAKE, 1)
+        total += done
+    return total
+
+
+@njit(error_model="numpy")
+def wake_one(pool: int, ranges: int) -> None:
+    """Wake one of the workers that have a range, if one has slept long enough; it wakes the next."""
+    now = nanoseconds()
+    for worker in range(1, ranges):
+        record = pool + RECORDS + COUNTER_BYTES * worker
+        rested = relaxed_load(record + ASLEEP) == 1 and now >= relaxed_load(record + ASLEEP_UNTIL)
+        if rested and compare_and_swap(record + ASLEEP, 1, 0):
+            futex(record + ASLEEP, FUTEX_WAKE, 1)
+            return
 
 
 @njit(error_model="numpy")
 def run_launch(pool: int, entry: int, address: int, blocks: int, workers: int) -> None:
-    """Run a launch, with all workers that come."""
-    generation = (load_word(pool + GENERATION) + 1) & GENERATION_MASK
-    store_word(pool + ENTRY, entry)
-    store_word(pool + ADDRESS, address)
-    store_word(pool + BLOCKS, blocks)
-    store_word(pool + WORKERS, workers)
-    store_word(pool + DONE, 0)
-    for worker in range(workers):
-        counter = pool + COUNTERS + COUNTER_BYTES * worker
-        store_shared(counter, (generation << 32) | (worker * blocks // workers))
-    store_shared(pool + GENERATION, generation)
-    if load_shared(pool + SLEEPERS) > 0:
-        futex(pool + GENERATION, FUTEX_WAKE, ALL)
-    done, spins = take_blocks(pool, generation, 0, workers), 0
-    while done + load_shared(pool + DONE) < blocks:
-        spins += 1
-        if spins % SPINS_BEFORE_YIELD == 0:
-            yield_core()
-        pause()
+    """Run a launch with all workers that come; the caller has the pool.
+
+    All blocks of the launch before are done and have been added to DONE, and nothing is added until a worker has taken a block
+    of this one: DONE can be set to 0.
+    """
+    generation, ranges = (relaxed_load(pool + GENERATION) + 1) & GENERATION_MASK, min(workers, blocks)
+    relaxed_store(pool + ENTRY, entry)
+    relaxed_store(pool + ADDRESS, address)
+    relaxed_store(pool + BLOCKS, blocks)
+    relaxed_store(pool + RANGES, ranges)
+    relaxed_store(pool + LIMIT, workers)
+    relaxed_store(pool + CORE, current_core())
+    relaxed_store(pool + DONE, 0)
+    for owner in range(ranges):
+        size = (owner + 1) * blocks // ranges - owner * blocks // ranges
+        relaxed_store(pool + RECORDS + COUNTER_BYTES * owner + COUNTER, (generation << BLOCK_BITS) | size)
+    atomic_store(pool + GENERATION, generation)
+    others, spins = blocks - take_blocks(pool, generation, 0), 0
+    done = atomic_load(pool + DONE)
+    while done < others:
+        if spins < SPINS:
+            spins += 1
+            pause()
+        else:  # a worker that has taken a block has lost its core, or the block is long
+            atomic_store(pool + WAITING, 1)
+            futex(pool + DONE, FUTEX_WAIT, done)
+            atomic_store(pool + WAITING, 0)
+        done = atomic_load(pool + DONE)
 
 
 def run(table: int, count: int, advances: int, advance_count: int, steps: int, workers: int, pool: int) -> None:
     """Run a table `steps` times; after each step, add to each word of `advances` (address, stride) its stride."""
-    owner = workers > 1 and compare_and_swap(pool + OWNED, 0, 1) == 1
+    before, workers = flush_denormals(), min(workers, load_word(pool + WORKERS))
     for _ in range(steps):
         for i in range(count):
             row = table + LAUNCH_ROW_BYTES * i
             entry, address, blocks = load_word(row), load_word(row + WORD_BYTES), load_word(row + 2 * WORD_BYTES)
-            if owner and blocks > 1:
+            if workers > 1 and 1 < blocks <= MAX_BLOCKS and compare_and_swap(pool + OWNED, 0, 1):
                 run_launch(pool, entry, address, blocks, workers)
+                atomic_store(pool + OWNED, 0)
             else:
-                before = flush_denormals()
                 for block in range(blocks):
                     run_block(entry, address, block, 0)
-                restore(before)
         advance(advances, advance_count, 1)
     advance(advances, advance_count, -steps)
-    if owner:
-        store_shared(pool + OWNED, 0)
+    restore(before)
 
 
-def work(pool: int, worker: int) -> None:
+def work(record: int) -> int:
     """Take blocks of each launch; sleep while there is none; return when the pool is stopped."""
-    seen, spins = 0, 0
-    while load_shared(pool + STOPPED) == 0:
-        generation = load_shared(pool + GENERATION)
-        if generation != seen:
-            seen, spins = generation, 0
-            workers = load_shared(pool + WORKERS)
-            done = take_blocks(pool, generation, worker, workers) if worker < workers else 0
-            if done > 0:
-                add_shared(pool + DONE, done)
+    pool, worker = load_word(record + POOL), load_word(record + NUMBER)
+    flush_denormals()
+    seen, spins, refusals = 0, 0, 0
+    while atomic_load(pool + STOPPED) == 0:
+        generation = atomic_load(pool + GENERATION)
+        if generation != seen and refusals < MAX_REFUSALS and on_core_of_caller(pool):
+            refusals += 1
+            sleep(pool, record, generation)
+        elif generation != seen:
+            seen, spins, refusals = generation, 0, 0
+            if worker < relaxed_load(pool + LIMIT):
+                take_blocks(pool, generation, worker)
         elif spins < SPINS:
             spins += 1
             pause()
         else:
-            add_shared(pool + SLEEPERS, 1)
-            if load_shared(pool + STOPPED) == 0:
-                futex(pool + GENERATION, FUTEX_WAIT, seen)  # it returns at once where a launch has come meanwhile
-            add_shared(pool + SLEEPERS, -1)
+            sleep(pool, record, seen)
             spins = 0
+    return 0
+
+
+@njit(error_model="numpy")
+def on_core_of_caller(pool: int) -> bool:
+    """Tell whether this worker would only take the caller's time."""
+    core = current_core()
+    return bool(core >= 0 and core == relaxed_load(pool + CORE))
+
+
+@njit(error_model="numpy")
+def sleep(pool: int, record: int, seen: int) -> None:
+    """Sleep until this worker is woken, which it can be after SLEEP_NANOSECONDS; not where a launch has come since `seen`.
+
+    A caller stores its generation and then looks who sleeps; a worker says that it sleeps and then looks at the generation. So
+    one of them sees what the other has stored.
+    """
+    relaxed_store(record + ASLEEP_UNTIL, nanoseconds() + SLEEP_NANOSECONDS)
+    atomic_store(record + ASLEEP, 1)
+    atomic_add(pool + SLEEPERS, 1)
+    if atomic_load(pool + GENERATION) == seen:
+        futex(record + ASLEEP, FUTEX_WAIT, 1)  # it returns at once where ASLEEP is no longer 1
+    atomic_add(pool + SLEEPERS, -1)
+    atomic_store(record + ASLEEP, 0)
+
+
+def stop(pool: int) -> None:
+    """Let the threads end; what is launched from then on runs on the thread that launches it."""
+    while not compare_and_swap(pool + OWNED, 0, 1):  # it is never given back
+        pause()
+    atomic_store(pool + STOPPED, 1)
+    atomic_store(pool + GENERATION, (relaxed_load(pool + GENERATION) + 1) & GENERATION_MASK)
+    for worker in range(1, load_word(pool + WORKERS)):
+        asleep = pool + RECORDS + COUNTER_BYTES * worker + ASLEEP
+        atomic_store(asleep, 0)
+        futex(asleep, FUTEX_WAKE, 1)
 
 
 @cache
-def functions() -> tuple[Callable[..., None], Callable[..., None]]:
-    """Return `run` and `work` as C functions of words, from the cache if they are there."""
+def functions() -> tuple[int, int, int]:
+    """Return the addresses of `run`, `work` and `stop` as C functions of words, from the cache if they are there."""
 
-    def compiled(function: Callable[..., None], words: int) -> CFunc:
-        return cfunc(types.void(*[types.intp] * words), error_model="numpy")(function)
+    def compiled(function: Callable[..., object], result: types.Type, words: int) -> CFunc:
+        return cfunc(result(*[types.intp] * words), error_model="numpy")(function)
 
-    found = []
-    for function, words in ((run, 7), (work, 2)):
-        address = function_address(f"threads_{function.__name__}", partial(compiled, function, words))
-        found.append(ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * words)(address))
-    return found[0], found[1]
+    addresses = [
+        function_address(f"threads_{function.__name__}", partial(compiled, function, result, words))
+        for function, result, words in ((run, types.void, 7), (work, types.intp, 1), (stop, types.void, 1))
+    ]
+    return addresses[0], addresses[1], addresses[2]
 
 
 class WorkerThreads:
-    """The threads of a process, and their pool; the thread that launches is one of the workers."""
+    """The threads of a process, and their pool.
+
+    They are threads of the system, not of Python: `threading`, tracers and gevent do not see them, and they take no signals.
+    """
 
     def __init__(self, workers: int) -> None:
-        self._memory = ctypes.create_string_buffer(COUNTERS + COUNTER_BYTES * (MAX_THREADS + 1))
-        self._pool = -(-ctypes.addressof(self._memory) // COUNTER_BYTES) * COUNTER_BYTES
-        self._run, work = functions()
-        self._threads: list[threading.Thread] = []
-        for worker in range(1, workers):
-            thread = threading.Thread(target=work, args=(self._pool, worker), name=f"byhand-{worker}", daemon=True)
-            thread.start()
-            self._threads.append(thread)
-        atexit.register(self.stop)  # before Python frees the machine code that they run
+        run_address, work_address, stop_address = functions()
+        self._run = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 7)(run_address)
+        self._stop = ctypes.CFUNCTYPE(None, ctypes.c_int64)(stop_address)
+        self._pool = new_pool(workers)
+        self._threads: list[ctypes.c_ulong] = []
+        self._library = ctypes.CDLL(None)
+        with signals_blocked():
+            while len(self._threads) < workers - 1 and self._start(work_address, len(self._threads) + 1):
+                pass
+        self.workers = 1 + len(self._threads)  # fewer than were asked for where the system limits threads
+        self._word(WORKERS).value = self.workers
+
+    def _word(self, offset: int) -> ctypes.c_int64:
+        return ctypes.c_int64.from_address(self._pool + offset)
+
+    def _start(self, work: int, worker: int) -> bool:
+        """Start a thread; return whether the system let it."""
+        record, thread = RECORDS + COUNTER_BYTES * worker, ctypes.c_ulong()
+        self._word(record + POOL).value, self._word(record + NUMBER).value = self._pool, worker
+        start = self._library.pthread_create
+        if start(ctypes.byref(thread), None, ctypes.c_void_p(work), ctypes.c_void_p(self._pool + record)) != 0:
+            return False
+        self._threads.append(thread)
+        with suppress(AttributeError):
+            self._library.pthread_setname_np(thread, f"byhand-{worker}".encode())
+        return True
 
     def run(self, table: int, count: int, advances: int, advance_count: int, steps: int, workers: int) -> None:
         """Run a table of launches, see `run` above."""
         self._run(table, count, advances, advance_count, steps, workers, self._pool)
 
     def stop(self) -> None:
-        """Let the threads end, and wait for them; what is launched from then on runs on the thread that launches it."""
-        ctypes.c_int64.from_address(self._pool + STOPPED).value = 1
-        system_call = ctypes.CDLL(None).syscall
-        for thread in self._threads:
-            while thread.is_alive():
-                system_call(FUTEX_CALL, ctypes.c_void_p(self._pool + GENERATION), FUTEX_WAKE, ALL, None, None, 0)
-                thread.join(0.01)
+        """End the threads: machine code that they run is freed when Python ends."""
+        if self._threads:
+            self._stop(self._pool)
+        while self._threads:
+            self._library.pthread_join(self._threads.pop(), None)
+
+
+_pools: list[ctypes.Array[ctypes.c_char]] = []  # their memory, never freed: Ctrl-C may interrupt a start
+
+
+def new_pool(workers: int) -> int:
+    """Return the address of a pool, zeros."""
+    memory = ctypes.create_string_buffer(RECORDS + COUNTER_BYTES * (workers + 1))
+    _pools.append(memory)
+    return -(-ctypes.addressof(memory) // COUNTER_BYTES) * COUNTER_BYTES
+
+
+@contextmanager
+def signals_blocked() -> Iterator[None]:
+    """Start threads that take no signal: they are for the program's own threads."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - FAULTS)
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
