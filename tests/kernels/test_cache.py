@@ -221,7 +221,9 @@ def test_processes_that_start_at_once_from_nothing_get_the_same(tmp_path, digest
     both = [process.start(WORK, BYHAND_CACHE=str(tmp_path)) for _ in range(2)]
     assert [process.end(child) for child in both] == [digest, digest]
     names = [path.name for path in (tmp_path / "kernels").iterdir()]
-    assert len(names) == 3  # the parallel loop is one
+    runtime = ("parallel_loop", "threads_")
+    assert len([name for name in names if not name.startswith(runtime)]) == 2
+    assert len(names) > 2
     assert all(name.endswith(".kernel") for name in names)
 
 
