@@ -62,15 +62,27 @@ def test_what_depends_on_weights_is_made_once_and_the_weights_released():
     assert "def step(" in str(compiled)
 
 
+@pytest.mark.parametrize(
+    "last",
+    [[nn.Sigmoid()], [nn.HardSigmoid()], [nn.Linear(1), nn.Sigmoid()], [nn.Linear(1)], [nn.Softmax()], [nn.Tanh()]],
+)
+def test_every_task_is_answered(last):
+    model = small(*last, seed=5)
+    x = np.random.default_rng(0).random((3, 6, 6, 2))
+    compiled = model.compile(2)
+    np.testing.assert_allclose(compiled.predict(x), model.predict(x), atol=1e-6)
+    np.testing.assert_allclose(compiled(x), model(x), atol=1e-6)
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_a_call_allocates_its_result_alone(dtype):
     model = bh.models.create("squeezenet1_1", input_shape=(64, 64, 3))
     x = np.full((2, 64, 64, 3), -1).astype(dtype)
     compiled = model.compile(2)
-    compiled.logits_of(x)
+    compiled.predict(x)
     tracemalloc.start()
     try:
-        result = compiled.logits_of(x)
+        result = compiled.predict(x)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
