@@ -5,10 +5,13 @@
 A tile of m x m outputs sees (m + 2)^2 inputs. Tiles and filters are transformed, multiplied element by element, and the
 products are transformed to outputs; winograd_arrays.py has the matrices, where they come from, and the sums as arrays. For each
 of the (m + 2)^2 elements the sum over channels is a matrix product (tiles, C) x (C, K): that is where the time goes, and the
-register tile does it. Larger tiles save more products, and cost more in transforms, in edges (an image of 14 pixels has 3.5
-tiles of 4), in memory for the filters, and in digits:
+register tile does it. Larger tiles save more products, and cost more: in transforms, at edges (an image of 14 pixels has 3.5
+tiles of 4), in memory for the filters, and in digits. Errors of an output, in parts of the largest sum of |x * weight|: those of
+random numbers, and at worst (sums of equal numbers, outliers, wide ranges):
 
-    error of an output, in parts of the sum of |x * weight| that it adds up: 2x2 ..., 4x4 ..., 6x6 ...; direct ...
+    direct  3e-7, 3e-5     2x2  1e-7, 3e-6     4x4  2e-6, 3e-5     6x6  3e-6, 6e-5
+
+The unit is that of the largest output near by: an outlier costs all outputs of its tile digits, not only those that see it.
 
 Where there are many tiles, each thread takes a block of them through all steps, in its L2 cache. Where there are few (one
 image, deep layers), the transformed filters are the most memory, and each step is distributed by itself: threads then read
