@@ -13,9 +13,9 @@ import byhand.train
 from byhand.kernels import cdiv, compiled, elementwise, kernel, launch, scratch
 from byhand.kernels.runtime import cache
 from byhand.kernels.runtime.arguments import kind_of
-from byhand.kernels.runtime.build import _source, codes_within, is_ours, names_of, source_of
 from byhand.kernels.runtime.intrinsic import Intrinsic
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS, Kernel
+from byhand.kernels.runtime.source_key import _source, codes_within, is_ours, names_of, source_of
 from byhand.kernels.runtime.thread_pool import limit, workers
 from byhand.ops import REGISTRY
 from byhand.ops.op import Op, positional

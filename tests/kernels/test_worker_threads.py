@@ -103,10 +103,11 @@ def test_no_worker_beyond_a_limit_takes_a_block(pool, limit):
 
 def test_a_late_worker_takes_no_block_of_another_launch():
     """The pool has no threads: what a late one would do is done here, step by step."""
-    from byhand.kernels.runtime import worker_threads as own
+    from byhand.kernels.runtime import worker_loops as own
+    from byhand.kernels.runtime.worker_threads import new_pool
 
     x = np.zeros(SIZE)
-    row, pool = counting(x, 10), own.new_pool(3)
+    row, pool = counting(x, 10), new_pool(3)
     for generation in (1, 2):
         own.run_launch(pool, row.entry, row.words.ctypes.data, 10, 3)
         assert x.tolist() == [generation] * 10 + [0] * 90

@@ -13,7 +13,7 @@ from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 
 from byhand.kernels.runtime.arguments import WORD_BYTES
-from byhand.kernels.runtime.cpu import CACHE_LINE_BYTES, MAX_THREADS
+from byhand.kernels.runtime.cpu import COUNTER_BYTES, MAX_THREADS
 from byhand.kernels.runtime.llvm import (
     INT32,
     WORD,
@@ -27,7 +27,6 @@ from byhand.kernels.runtime.llvm import (
     Values,
 )
 
-COUNTER_BYTES = 2 * CACHE_LINE_BYTES  # from one thread's counter to the next's: some processors fetch lines in pairs
 ARM = binding.get_default_triple().startswith(("aarch64", "arm64"))
 FLUSH_DENORMALS = 1 << 24 if ARM else (1 << 15) | (1 << 6)  # FPCR.FZ; MXCSR.FTZ and MXCSR.DAZ
 

@@ -20,6 +20,7 @@ from byhand.kernels import memory
 from byhand.kernels.runtime import launch_graph, thread_pool
 from byhand.kernels.runtime.arguments import kind_of, pack
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS, Elementwise, Kernel, cdiv, kernel
+from byhand.kernels.runtime.machine_code import kernel_address
 from byhand.kernels.runtime.mode import mode
 from byhand.kernels.runtime.types import Argument, Array
 
@@ -44,9 +45,7 @@ def machine_code(kernel: Kernel, arguments: tuple[Argument, ...]) -> int:
     """Return the address of a kernel's machine code for arguments like these."""
     kinds = tuple(map(kind_of, arguments))
     if kinds not in kernel.entries:
-        from byhand.kernels.runtime import build  # noqa: PLC0415  (Numba)
-
-        kernel.entries[kinds] = build.build(kernel, kinds)
+        kernel.entries[kinds] = kernel_address(kernel, kinds)
     return kernel.entries[kinds]
 
 

@@ -97,10 +97,11 @@ def _start() -> Threads:
             raise ArgumentError(f"BYHAND_THREADS is {wanted!r}; expected a number of threads, 1 to {MAX_THREADS}")
         if "numba" not in sys.modules:
             os.environ.setdefault("NUMBA_NUM_THREADS", wanted)
-    import numba  # noqa: PLC0415  (what takes longest of a first use)
+    if HAS_OWN_LAYER and _numba_setting("NUMBA_THREADING_LAYER", "default").lower() == "default":
+        numbas = _numba_setting("NUMBA_NUM_THREADS", "")
+        return _start_own(int(wanted) if wanted else min(int(numbas) if numbas.isdigit() else cores(), cores()))
+    import numba  # noqa: PLC0415  (slow to import)
 
-    if HAS_OWN_LAYER and str(numba.config.THREADING_LAYER).lower() == "default":
-        return _start_own(int(wanted) if wanted else min(int(numba.config.NUMBA_NUM_THREADS), cores()))
     ours = not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & set(os.environ)
     if ours:
         os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT
@@ -115,9 +116,16 @@ def _start() -> Threads:
     return Threads(layer, reason, count, loop(), threading.Lock() if layer == "workqueue" else None)
 
 
+def _numba_setting(name: str, default: str) -> str:
+    """Return a setting of Numba by its environment variable, without importing Numba; where it is imported, its own."""
+    config = getattr(sys.modules.get("numba"), "config", None)
+    found = [getattr(config, attribute, None) for attribute in (name, name.removeprefix("NUMBA_"))]
+    return next((str(value) for value in found if value is not None), os.environ.get(name) or default)
+
+
 def _start_own(count: int) -> Threads:
     """Start a thread pool of ours."""
-    from byhand.kernels.runtime.worker_threads import WorkerThreads  # noqa: PLC0415  (Numba)
+    from byhand.kernels.runtime.worker_threads import WorkerThreads  # noqa: PLC0415  (Linux)
 
     pool = WorkerThreads(count)
     return Threads("own", "byhand's, asleep until there is work", pool.workers, pool.run, None, pool.stop)
