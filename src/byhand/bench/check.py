@@ -6,7 +6,6 @@ from typing import NamedTuple
 from byhand.errors import ByhandError
 
 Numbers = list[list[float]]
-NOT_THE_SAME = "not the same computation"  # how the message of such an error ends
 BF16_TOLERANCE = 0.1  # of the largest number: eight bits of precision, over some tens of layers or some steps
 SHOWN_NUMBERS = 3
 
@@ -23,6 +22,11 @@ Session = Generator[Check | float, float]  # a Check, then the measurement of ea
 
 class PeerError(ByhandError):
     """A side that broke, or computed other numbers than byhand."""
+
+
+def is_wrong(reason: str) -> bool:
+    """Tell whether a PeerError's message is about other numbers."""
+    return reason.endswith("same computation")
 
 
 def compare_numbers(expected: Numbers, numbers: Numbers, tolerance: float) -> float:

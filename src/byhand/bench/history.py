@@ -46,6 +46,7 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     "median": (int, float),
     "ratios": dict,
 }
+OPTIONAL_FIELDS = dict.fromkeys(("any_precision", "quiet", "spinning"), (int, float, type(None)))
 
 
 def append(path: Path, names: list[str], result: Result, hand: str) -> int:
@@ -160,7 +161,8 @@ def _content(path: Path) -> bytes:
 
 def _row(row: Any) -> HistoryRow:
     """Return a row whose fields have their types and whose texts are printable; raise ValueError for anything else."""
-    if not isinstance(row, dict) or not all(isinstance(row.get(name), kind) for name, kind in FIELDS.items()):
+    fields = FIELDS | OPTIONAL_FIELDS
+    if not isinstance(row, dict) or not all(isinstance(row.get(name), kind) for name, kind in fields.items()):
         raise ValueError("fields are missing, or have other types")
     texts = [value for value in row.values() if isinstance(value, str)]
     texts += [*row["versions"], *row["versions"].values(), *row["ratios"]]
@@ -168,7 +170,4 @@ def _row(row: Any) -> HistoryRow:
         raise ValueError("a text is not printable")
     if not all(isinstance(value, (int, float)) for value in row["ratios"].values()):
         raise ValueError("a ratio is no number")
-    optional = [row.get(name) for name in ("any_precision", "quiet", "spinning")]
-    if not all(value is None or isinstance(value, (int, float)) for value in optional):
-        raise ValueError("a field has another type")
     return cast("HistoryRow", row)

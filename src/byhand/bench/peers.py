@@ -69,12 +69,16 @@ def count(threads: int) -> str:
 
 def _torch(name: str, layout: str, threads: int, **settings: Setting) -> dict[str, PeerSpec]:
     spec = PeerSpec("byhand.bench.torch_peer", {"layout": layout, "threads": threads, **settings}, ("torch",))
-    return {f"{name} {layout}, {count(threads)}": spec}
+    return {f"{name} {layout}, {threads} thread{'s' * (threads > 1)}": spec}
 
 
 def _inference(name: str, package: str, threads: int, **settings: Setting) -> dict[str, PeerSpec]:
     module = f"byhand.bench.{'onnx' if package == 'onnxruntime' else package.replace('cv2', 'opencv')}_peer"
-    return {f"{name}, {count(threads)}": PeerSpec(module, {"threads": threads, **settings}, (package, "onnx"))}
+    return {
+        f"{name}, {threads} thread{'s' * (threads > 1)}": PeerSpec(
+            module, {"threads": threads, **settings}, (package, "onnx")
+        )
+    }
 
 
 LAYOUTS = ("contiguous", "channels_last")
@@ -96,7 +100,8 @@ COMPILED_BF16 = {
     for name, spec in _torch(f"torch.compile {BF16}", layout, CORES, compiled=True, precision=BF16).items()
 }
 JAX = {
-    f"JAX, {count(threads)}": PeerSpec("byhand.bench.jax_peer", {"threads": threads}, ("jax",)) for threads in THREADS
+    f"JAX, {threads} thread{'s' * (threads > 1)}": PeerSpec("byhand.bench.jax_peer", {"threads": threads}, ("jax",))
+    for threads in THREADS
 }
 ONNX = {name: spec for threads in THREADS for name, spec in _inference("onnxruntime", "onnxruntime", threads).items()}
 INFERENCE = {

@@ -39,7 +39,7 @@ def measure(
 
     Returns the machine, its limits and a row for each benchmark; a ratio above 1: byhand is ahead of the best peer.
     `results.py` lists all fields. hand: byhand's implementation of the ops; busy: beside two processes that spin; only: texts,
-    of which the name of a line has to contain one; progress: called with each line of progress.
+    of which the name of a line has to contain one, where lines have names; progress: called with each line of progress.
     Raises ArgumentError where no line of a benchmark does.
     """
     chosen = {name: _chosen(name, busy, only) for name in benchmarks}
@@ -65,11 +65,14 @@ def _chosen(name: str, busy: bool, only: Sequence[str]) -> Benchmark:
     """Return a benchmark with its chosen lines, on a busy machine or not."""
     benchmark = BENCHMARKS[name]
     lines = {
-        line: session for line, session in benchmark.lines.items() if not only or any(text in line for text in only)
+        line: session
+        for line, session in benchmark.lines.items()
+        if not line or not only or any(text in line for text in only)
     }
     if not lines:
-        known = ", ".join(benchmark.lines) if len(benchmark.lines) > 1 else "its one line has no name"
-        raise ArgumentError(f"no line of {name} contains {' or '.join(only)}; choose from: {known}")
+        raise ArgumentError(
+            f"no line of {name} contains {' or '.join(only)}; choose from: {', '.join(benchmark.lines)}"
+        )
     return replace(benchmark, lines=lines, spinning=SPINNING_PROCESSES if busy else benchmark.spinning)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from rich.cells import cell_len
 
-from byhand.bench.check import NOT_THE_SAME
+from byhand.bench.check import is_wrong
 from byhand.bench.peers import BYHAND, family
 from byhand.bench.results import Line, Mean, Ratio, Result, Row
 from byhand.bench.spin_loop import BUSY_BELOW
@@ -40,16 +40,25 @@ def table(row: Row) -> str:
     if row["spinning"]:
         lines.append(translate(f"  {row['spinning']} spinning processes beside"))
     lines += _sides(row) if list(row["lines"]) == [""] else _columns(row)
-    reasons = [(translate(name), reason) for name, reason in row["missing"].items()]
-    for name, line in row["lines"].items():
-        place = f", {name}" if name else ""
-        reasons += [(f"{translate(side)}{place}", reason) for side, reason in line["failed"].items()]
-    lines += [wrapped(f"{INDENT}{name}: {translate(reason)}", 2 * INDENT) for name, reason in reasons]
+    lines += [wrapped(f"{INDENT}{line}", 2 * INDENT) for line in _left_out(row)]
     lines += _ratios(row)
     if row["quiet"] < BUSY_BELOW and not row["spinning"]:
         part = f"{row['quiet']:.0%}"
-        lines.append(translate(f"  the machine was busy: a spin loop got {part} of its cores; compare CPU times"))
+        told = translate(f"the machine was busy: a spin loop got {part} of its cores; compare CPU times")
+        lines.append(wrapped(f"{INDENT}{told}", 2 * INDENT))
     return "\n".join(lines)
+
+
+def _left_out(row: Row) -> list[str]:
+    """Return the sides that could not run, or not in some lines, and why."""
+    found = [f"{translate(name)}: {translate(reason)}" for name, reason in row["missing"].items()]
+    places: dict[tuple[str, str], list[str]] = {}
+    for line_name, line in row["lines"].items():
+        for name, reason in line["failed"].items():
+            places.setdefault((name, reason), []).append(line_name)
+    for (name, reason), names in places.items():
+        found.append(f"{', '.join([translate(name), *filter(None, names)])}: {translate(reason)}")
+    return found
 
 
 def _sides(row: Row) -> list[str]:
@@ -141,7 +150,7 @@ def _cell(row: Row, line: Line, column: str) -> str:
     if values:
         return format_number((min if row["lower_is_better"] else max)(values)).strip()
     reasons = [reason for name, reason in line["failed"].items() if family(name) == column]
-    return translate("wrong" if all(reason.endswith(NOT_THE_SAME) for reason in reasons) else "failed")
+    return translate("wrong" if all(map(is_wrong, reasons)) else "failed")
 
 
 def _mean_cell(row: Row, column: str) -> str:
