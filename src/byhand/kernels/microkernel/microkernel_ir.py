@@ -365,9 +365,7 @@ class MacroKernel(Vectors):
         """Return a total plus the products of pairs of bfloat16 numbers."""
         pairs = ir.VectorType(BFloat(), 2 * self.lanes)
         kind = ir.FunctionType(self.vector, [self.vector, pairs, pairs])
-        dot = get_or_insert_function(
-            self.function.module, kind, f"llvm.x86.avx512bf16.dpbf16ps.{32 * self.lanes}"
-        )
+        dot = get_or_insert_function(self.function.module, kind, f"llvm.x86.avx512bf16.dpbf16ps.{32 * self.lanes}")
         return self.builder.call(dot, [total, self.builder.bitcast(a, pairs), self.builder.bitcast(b, pairs)])
 
     def _first_sums(self, c_rows: list[Value]) -> list[Value]:
@@ -413,16 +411,6 @@ class MacroKernel(Vectors):
             return [build.select(build.fcmp_ordered("<", value, self.zero), self.zero, value) for value in sums]
 
         for flag, change in ((SCALE, scaled), (RESIDUAL, added), (RELU, clipped)):
-            before, then, after = build.block, *(self.function.append_basic_block() for _ in range(2))
-            build.cbranch(build.icmp_signed("!=", build.and_(self.given.steps, WORD(flag)), WORD(0)), then, after)
-            build.position_at_end(then)
-            changed = change()
-            build.branch(after)
-            build.position_at_end(after)
-            for i, value in enumerate(changed):
-                phi = build.phi(self.vector)
-                phi.add_incoming(sums[i], before)
-                phi.add_incoming(value, then)
-                sums[i] = phi
+            sums = self.where_asked(self.given.steps, flag, sums, change)
         for i, value in enumerate(sums):
             self.store(value, c_rows[i // self.vectors], i % self.vectors)
