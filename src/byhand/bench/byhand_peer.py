@@ -35,11 +35,10 @@ class Peer:
 
     def predictor(self, model: Model, images: Array) -> Predict:
         """Return the call that returns the logits of images."""
-        if (
-            hasattr(model, "compile") and self.hand == DEFAULT_HAND
-        ):  # weights that do not change, as its peers have them
-            compiled = model.compile(batch=len(images), **precision_argument(model.compile, self.precision))
-            return partial(compiled, images)
+        compile_model = getattr(model, "compile", None)  # its weights do not change, as those of its peers
+        if compile_model and self.hand == DEFAULT_HAND and takes_precision(compile_model, self.precision):
+            compiled = compile_model(batch=len(images), **precision_argument(compile_model, self.precision))
+            return partial(compiled.logits_of, images)
         return partial(model.logits_of, images, hand=self.hand, **precision_argument(model.logits_of, self.precision))
 
     def convolution(self, case: ConvCase) -> Passes:
@@ -62,13 +61,16 @@ class Peer:
         }
 
 
+def takes_precision(function: Callable[..., object], precision: str) -> bool:
+    """Tell whether a function can compute in a precision."""
+    return precision == FLOAT32 or "precision" in inspect.signature(function).parameters
+
+
 def precision_argument(function: Callable[..., object], precision: str) -> dict[str, Any]:
     """Return the argument that makes a function compute in a precision; float32 needs none."""
-    if precision == FLOAT32:
-        return {}
-    if "precision" not in inspect.signature(function).parameters:
+    if not takes_precision(function, precision):
         raise ArgumentError(f"this version of byhand has no {precision} here")
-    return {"precision": precision}
+    return {} if precision == FLOAT32 else {"precision": precision}
 
 
 class ByhandNetwork(PeerNetwork):
