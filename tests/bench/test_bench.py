@@ -26,7 +26,7 @@ TORCH, TORCH_NHWC = "PyTorch contiguous, 1 thread", "PyTorch channels_last, 1 th
 
 def restrict_peers(monkeypatch, name, *names):
     """Let only these peers take part in a benchmark."""
-    monkeypatch.setitem(BENCHMARKS, name, replace(BENCHMARKS[name], peers=names))
+    monkeypatch.setitem(BENCHMARKS, name, replace(BENCHMARKS[name], peers=names, bf16=False))
 
 
 @pytest.fixture
@@ -66,10 +66,14 @@ def test_byhand_is_measured_alone_where_no_peer_is_installed(monkeypatch):
 def test_both_sides_do_the_same_work(name, layouts, monkeypatch):
     """A peer whose numbers are not byhand's is among the failed: that it is not is the test."""
     restrict_peers(monkeypatch, name, *layouts)
+    monkeypatch.setattr(runner, "measure_limits", lambda spin_loop: {"float32": 100.0})
     result = measure([name], **QUICK | {"hand": "compiled"})
     (row,) = result["rows"]
     line = row["lines"][""]
-    assert line["failed"] == {} and {"byhand", *layouts} <= line["sides"].keys() <= {"byhand", "byhand bf16", *layouts}
+    assert line["failed"] == {} and line["sides"].keys() == {"byhand", *layouts}
+    in_seconds = name == "article64"  # of an epoch: its FLOPs are not counted
+    assert result["limits"] == ({} if in_seconds else {"float32": 100.0})
+    assert (line["sides"]["byhand"]["limit"] is None) == in_seconds
     values = {layout: line["sides"][layout]["value"] for layout in layouts}
     best = (min if BENCHMARKS[name].lower_is_better else max)(values.values())
     assert values[line["float32"]["peer"]] == best and line["float32"]["byhand"] == "byhand"
@@ -170,6 +174,25 @@ def test_a_slow_peer_is_measured_once_and_beside_its_own_precision():
         run.turns[name], process.stop = runner.Turns(None, None, [value], [1.0]), lambda name=name: stopped.append(name)
     run._stop_slow_sides()
     assert stopped == [TORCH_NHWC], "the bf16 peer is three times as fast as the best of float32, which goes on"
+
+
+def test_a_rate_is_a_fraction_of_the_limit():
+    training, inference = BENCHMARKS["lenet5"], BENCHMARKS["inference"]
+    assert runner._limit_fraction(training, 50.0, 2e9, 200.0) == 0.5, "50 images a second of 2 GFLOP each"
+    assert runner._limit_fraction(inference, 20.0, 2e9, 200.0) == 0.5, "20 ms for each"
+    assert runner._limit_fraction(BENCHMARKS["convolutions"], 100.0, 1, 200.0) == 0.5
+    for benchmark, flops, limit in (
+        (training, None, 200.0),
+        (training, 2e9, None),
+        (BENCHMARKS["article"], 2e9, 200.0),
+    ):
+        assert runner._limit_fraction(benchmark, 50.0, flops, limit) is None
+
+
+def test_training_takes_three_passes_but_for_the_gradient_of_the_images():
+    model = networks.article()
+    forward, first = model.summary().flops, model.summary().rows[0].flops
+    assert sessions.training_flops(model) == 3 * forward - first
 
 
 def test_the_articles_own_program_takes_the_same_steps():

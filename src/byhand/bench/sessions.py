@@ -133,8 +133,10 @@ def articles_steps(peer: NetworkPeer) -> Session:
 def latency(peer: NetworkPeer) -> Session:
     """From one image to its logits, in microseconds."""
     images = digits(16).images
-    peer_network = peer.network(networks.lenet5(), 0.01, 0.0)
-    seconds = yield Check([peer_network.logits(images[i : i + 1])[0].tolist() for i in range(5)])
+    model = networks.lenet5()
+    peer_network = peer.network(model, 0.01, 0.0)
+    logits = [peer_network.logits(images[i : i + 1])[0].tolist() for i in range(5)]
+    seconds = yield Check(logits, model.summary().flops)
     index_cycle = cycle(range(len(images)))
 
     def predict() -> Array:

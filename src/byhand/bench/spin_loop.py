@@ -40,8 +40,9 @@ class SpinLoop:
         return sum(min(self.fastest, cpu) / wall for wall, cpu in times) / self.threads
 
     def close(self) -> None:
-        """End the threads."""
-        self.pool.shutdown()
+        """End the threads, also those that wait for others which an interruption kept from starting."""
+        self.barrier.abort()
+        self.pool.shutdown(cancel_futures=True)
 
     def _spin(self, thread: int | None = None) -> tuple[float, float]:
         """Return the wall time and the CPU time of the loop."""
