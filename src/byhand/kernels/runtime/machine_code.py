@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # it imports Numba
     from byhand.kernels.runtime.llvm import CFunc
 
 # The files of the loops that run kernels.
-LOOP_SOURCES = ("atomics", "parallel_loop", "worker_loops", "worker_threads")
+LOOP_SOURCES = ("atomics", "parallel_loop", "worker_loops", "worker_pool")
 
 
 def kernel_address(kernel: Kernel, kinds: tuple[Kind, ...]) -> int:

@@ -100,12 +100,12 @@ def _start() -> Threads:
     if HAS_OWN_LAYER and _numba_setting("NUMBA_THREADING_LAYER", "default").lower() == "default":
         numbas = _numba_setting("NUMBA_NUM_THREADS", "")
         return _start_own(int(wanted) if wanted else min(int(numbas) if numbas.isdigit() else cores(), cores()))
+    import numba  # noqa: PLC0415  (slow to import)
+
     ours = not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & set(os.environ)
     if ours:
         os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT
     try:
-        import numba  # noqa: PLC0415  (slow to import)
-
         layer, reason = _start_layer(numba)
         count = int(wanted) if wanted else min(numba.get_num_threads(), cores())
     finally:

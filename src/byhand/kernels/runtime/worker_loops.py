@@ -1,4 +1,4 @@
-"""The compiled loops of the thread pool on Linux (worker_threads.py): `run` is the caller's, `work` that of its workers."""
+"""The compiled loops of the thread pool on Linux: those of the caller, and those of its workers (worker_threads.py)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from byhand.kernels.runtime.atomics import (
 from byhand.kernels.runtime.cpu import COUNTER_BYTES
 from byhand.kernels.runtime.llvm import CFunc
 from byhand.kernels.runtime.parallel_loop import advance, run_block
-from byhand.kernels.runtime.worker_threads import (
+from byhand.kernels.runtime.worker_pool import (
     ADDRESS,
     ASLEEP,
     ASLEEP_UNTIL,
@@ -204,11 +204,10 @@ def stop(pool: int) -> None:
         futex(asleep, FUTEX_WAKE, 1)
 
 
+SIGNATURES = {run: types.void(*[types.intp] * 7), work: types.intp(types.intp), stop: types.void(types.intp)}
+
+
 def compiled(name: str) -> CFunc:
     """Return `run`, `work` or `stop` as a C function of words."""
-    function, result, words = {
-        "run": (run, types.void, 7),
-        "work": (work, types.intp, 1),
-        "stop": (stop, types.void, 1),
-    }[name]
-    return cfunc(result(*[types.intp] * words), error_model="numpy")(function)
+    function, signature = next((function, kind) for function, kind in SIGNATURES.items() if function.__name__ == name)
+    return cfunc(signature, error_model="numpy")(function)

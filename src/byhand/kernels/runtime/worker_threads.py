@@ -10,10 +10,10 @@ ends when each of its threads has come: on a busy machine after milliseconds.)
 A launch has the pool to itself. Where several Python threads launch at once, one has it, and the others run their blocks
 themselves.
 
-worker_loops.py has the loops:
-
     table  ->  run: for each launch, run_launch -> take_blocks      the caller
                               work: wait        -> take_blocks      workers 1, 2, ...
+
+Those loops are in worker_loops.py, the words in worker_pool.py.
 """
 
 from __future__ import annotations
@@ -25,41 +25,27 @@ from contextlib import contextmanager, suppress
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from byhand.kernels.runtime.arguments import WORD_BYTES
 from byhand.kernels.runtime.cpu import COUNTER_BYTES
 from byhand.kernels.runtime.machine_code import loop_address
+from byhand.kernels.runtime.worker_pool import NUMBER, POOL, RECORDS, WORKERS
 
 if TYPE_CHECKING:  # it imports Numba
     from byhand.kernels.runtime.llvm import CFunc
 
-# Words of a pool, by offset. First the open launch, in one cache line: its generation, kernel, arguments, blocks; over how
-# many ranges its blocks are distributed, how many workers may take them, and the core that its caller runs on.
-GENERATION, ENTRY, ADDRESS, BLOCKS, RANGES, LIMIT, CORE = (WORD_BYTES * i for i in range(7))
-# Words that different threads write, in lines of their own: blocks that others than the caller have done, and whether the
-# caller sleeps until more are; whether a caller has the pool; how many workers sleep; whether the threads shall end.
-DONE, OWNED, SLEEPERS, STOPPED = (COUNTER_BYTES * i for i in range(1, 5))
-WAITING = DONE + WORD_BYTES
-WORKERS = STOPPED + WORD_BYTES  # the caller too
-# A record for each worker: its counter; whether it sleeps, and until when it is not to be woken; its pool and its number.
-RECORDS = 5 * COUNTER_BYTES
-COUNTER, ASLEEP, ASLEEP_UNTIL, POOL, NUMBER = (WORD_BYTES * i for i in range(5))
-
-# A counter holds the generation, then the blocks left. A generation comes again after 2^39 launches, hours: as long a worker
-# would have to stand between two instructions of take_blocks to take a launch for another.
-BLOCK_BITS = 24
-MAX_BLOCKS = (1 << BLOCK_BITS) - 1
-GENERATION_MASK = (1 << (63 - BLOCK_BITS)) - 1
-
-# Pauses before a thread that waits sleeps, 25 to 100 us: about twice what it takes to wake it.
-SPINS = 2000
-# The shortest sleep of a worker. To wake one costs some 3 us, which this keeps below 3 % of the time.
-SLEEP_NANOSECONDS = 100_000
-# How often in a row a worker goes to sleep again because it was woken on the caller's core: the next time it may be another.
-# Then it takes blocks all the same: Linux moves only threads that are ready to run to a core with less work.
-MAX_REFUSALS = 16
-
 # Signals of the thread itself: blocked, they end the process without a word of Python's faulthandler.
 FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGTRAP}
+
+
+@cache
+def functions() -> tuple[int, ...]:
+    """Return the addresses of `run`, `work` and `stop` as C functions of words, from the cache if they are there."""
+
+    def compiled(name: str) -> CFunc:
+        from byhand.kernels.runtime import worker_loops  # noqa: PLC0415  (Numba)
+
+        return worker_loops.compiled(name)
+
+    return tuple(loop_address(f"threads_{name}", partial(compiled, name)) for name in ("run", "work", "stop"))
 
 
 class WorkerThreads:
@@ -127,16 +113,3 @@ def signals_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@cache
-def functions() -> tuple[int, int, int]:
-    """Return the addresses of `run`, `work` and `stop` as C functions of words, from the cache if they are there."""
-
-    def compiled(name: str) -> CFunc:
-        from byhand.kernels.runtime import worker_loops  # noqa: PLC0415  (Numba)
-
-        return worker_loops.compiled(name)
-
-    run, work, stop = (loop_address(f"threads_{name}", partial(compiled, name)) for name in ("run", "work", "stop"))
-    return run, work, stop
