@@ -128,15 +128,22 @@ def do_nothing(x, block):  # type: ignore[no-untyped-def]
     """Do nothing."""
 
 
+LAUNCHES = 64  # of a table that is timed
+
+
 def launch_seconds() -> float:
     """Return the seconds that sharing one launch out costs, measured: the shortest of many."""
-    x, launches = np.zeros(1, np.float32), 64
-    entry = machine_code(do_nothing, (x,))
-    call = thread_pool.Launch("do_nothing", entry, pack((x,)), thread_pool.workers(), (x,))
-    table = thread_pool.LaunchTable([call] * launches)
+    return min(launch_times(50))
+
+
+def launch_times(tables: int) -> list[float]:
+    """Return the seconds of a launch of one empty block a thread, each the mean over a table of launches."""
+    x = np.zeros(1, np.float32)
+    call = thread_pool.Launch("do_nothing", machine_code(do_nothing, (x,)), pack((x,)), thread_pool.workers(), (x,))
+    table = thread_pool.LaunchTable([call] * LAUNCHES)
     times = []
-    for _ in range(50):
+    for _ in range(tables):
         started = time.perf_counter()
         table.run()
-        times.append(time.perf_counter() - started)
-    return min(times) / launches
+        times.append((time.perf_counter() - started) / LAUNCHES)
+    return times
