@@ -11,6 +11,7 @@ import pytest
 import byhand as bh
 from byhand import nn
 from byhand.errors import ArgumentError, ShapeError
+from byhand.kernels.runtime.cpu import vector_unit
 from tests.nn.cases import images
 from tests.nn.networks import everything, plain, small
 
@@ -39,6 +40,18 @@ def test_it_answers_as_the_model(make, batch):
     np.testing.assert_allclose(compiled.predict(x), model.predict(x), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(compiled(x), model(x), rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(compiled.predict(x[4:]), compiled.predict(x)[4:])  # a part that is filled up
+
+
+def test_it_computes_in_bfloat16_where_it_is_asked_to():
+    if not vector_unit().bfloat16:
+        pytest.skip("this processor has no products of bfloat16")
+    model = residual()
+    x, _ = images(model, 2)
+    compiled = model.compile(precision="bf16")
+    assert "bfloat16" in {layer.forward for layer in compiled.algorithms}
+    assert not any("pack" in launch.name for launch in compiled._graph.all_launches)
+    expected = model.logits_of(x)
+    assert 1e-5 < np.abs(compiled.logits_of(x) - expected).max() / np.abs(expected).max() < 0.02
 
 
 def test_it_keeps_the_weights_of_its_time():

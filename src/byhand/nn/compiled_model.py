@@ -21,6 +21,7 @@ from byhand.graph import Graph
 from byhand.hints import Hinted, hinted
 from byhand.hints.sentences import COMPILED
 from byhand.kernels import aligned, capture, fixed_weights
+from byhand.kernels.conv.problem import FLOAT32
 from byhand.kernels.runtime.launch_graph import LaunchGraph
 from byhand.nn.inference import is_empty, nodes_after_logits, outputs_of
 from byhand.nn.network_input import as_images, warn_of_pixels
@@ -55,14 +56,14 @@ class CompiledModel(Hinted):
     (3, 10)
     """
 
-    def __init__(self, model: Model, batch: Any) -> None:
+    def __init__(self, model: Model, batch: Any, precision: str = FLOAT32) -> None:
         if not isinstance(batch, Real):
             raise ArgumentError(f"compile: batch is {batch!r:.60}; expected a number of images; {COMPILED}")
         self.batch, self._lock = integer("compile: batch", batch), ForkSafeLock()
         with model.lock.rlock:
             self._model: Model = _copy(model)
         with fixed_weights() if _weights_are_arrays(model.graph) else nullcontext():
-            self._program = self._model.program(self.batch)
+            self._program = self._model.program(self.batch, precision=precision)
             self._images = self._program.images[0]
             self._arguments: tuple[Any, ...] = self._images, self._model.p, self._model.state, self._program.arena
             self._graph: LaunchGraph | None = None

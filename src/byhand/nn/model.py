@@ -316,12 +316,12 @@ class Model(ModelSettings):
         return answers(self.answer, logits_of(self, images, batch_size, hand, precision))
 
     @hinted
-    def compile(self, batch: int = 1) -> CompiledModel:
+    def compile(self, batch: int = 1, *, precision: str = FLOAT32) -> CompiledModel:
         """Return the model compiled for inference, with the weights that it has now; see `byhand.nn.CompiledModel`.
 
-        batch: images of one run. `predict` of the result is faster, its results are those of `predict` but for rounding.
+        batch: images of one run; precision: as `program` takes it. The results are those of `predict` but for rounding.
         """
-        return CompiledModel(self, batch)
+        return CompiledModel(self, batch, precision)
 
     def trace(self, images: Any, labels: Any = None, *, hand: str = DEFAULT_HAND) -> dict[str, Array]:
         """Return every tensor of a forward pass, and with labels of a backward pass, under the name that the program uses.
