@@ -202,9 +202,7 @@ def output_option(help: str, default: str, metavar: str = "FILE") -> Any:
 
 
 HAND_CHOICES = choices(HANDS)
-PRECISION_HELP = (
-    "Precision of products: float32, or bf16, which rounds their factors and is faster on some CPUs."
-)
+PRECISION_HELP = "Precision of products: float32, or bf16, which rounds their factors and is faster on some CPUs."
 ImageSize = Annotated[
     str | None,
     option("--image-size", metavar="HxW", panel=MODEL, help="Image size, HEIGHTxWIDTH, if the model does not fix it."),
