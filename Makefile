@@ -54,7 +54,7 @@ format: .venv/installed-dev  ## format the code, and fix what ruff can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: .venv/installed-bench  ## byhand beside PyTorch, JAX and onnxruntime: the better part of an hour
+bench: .venv/installed-bench  ## byhand beside PyTorch, JAX, onnxruntime, OpenVINO and OpenCV: more than an hour
 	@$(BIN)/byhand bench
 
 dist: .venv/installed-dev  ## the wheel and the source distribution, in dist/
@@ -81,5 +81,7 @@ clean:  ## remove .venv, dist and the tools' caches
 
 .venv/installed-bench: .venv/installed-dev
 	@echo "Installing byhand's peers ..."
-	@$(PIP) jax onnxruntime onnx 2>/dev/null || echo "Without JAX and onnxruntime: they could not be installed."
+	@for package in jax onnxruntime onnx openvino opencv-python-headless; do \
+		$(PIP) $$package 2>/dev/null || echo "Without $$package: it could not be installed."; \
+	done
 	@touch $@

@@ -7,7 +7,8 @@ import pytest
 from rich.cells import cell_len
 
 from byhand import translation
-from byhand.bench import runner, table
+from byhand.bench import BENCHMARKS, table
+from byhand.bench.comparison import compare, compare_line
 from byhand.translation import SLOT, USE, catalogue, language, translate, unknown_language
 from scripts import messages
 from tests.cli.run_cli import ENVIRONMENT, byhand, small_mnist
@@ -301,15 +302,16 @@ def test_output_has_no_english_sentence(chinese, tmp_path, command):
 
 
 def test_bench_tables(chinese):
-    benchmark = runner.BENCHMARKS["latency"]
-    peers = {"PyTorch contiguous, 2 threads": [2.0], "JAX, 1 thread": [3.0]}
-    row = runner.compare(benchmark, {"byhand": [1.0]} | peers)
-    row |= {"missing": {"onnxruntime, 1 thread": "onnxruntime is not installed"}, "failed": {}}
+    side = {"precision": "float32", "cores": 1.0, "error": 1e-6, "limit": None}
+    values = {"byhand": 1.0, "PyTorch contiguous, 2 threads": 2.0, "JAX, 1 thread": 3.0}
+    sides = {name: side | {"value": value} for name, value in values.items()}
+    row = compare(BENCHMARKS["latency"], {"": compare_line(BENCHMARKS["latency"], sides, {}, 1.0)})
+    row |= {"missing": {"onnxruntime, 1 thread": "onnxruntime is not installed"}, "spinning": 0}
     lines = table(row).splitlines()
-    assert lines[0].split() == ["LeNet-5，单张图，延迟", "us"] and lines[2].split()[:2] == ["PyTorch", "contiguous，2"]
+    assert lines[0] == "LeNet-5，单张图，延迟" and lines[3].split()[:2] == ["PyTorch", "contiguous，2"]
     assert "  onnxruntime，1 线程: 没有安装 onnxruntime" in lines
-    assert any(line.startswith("  byhand / 最好的框架") for line in lines)
-    assert len({cell_len(line) for line in lines[:4]}) == 1
+    assert any(line.startswith("  byhand / 最好的框架，float32") for line in lines)
+    assert len({cell_len(line) for line in lines[1:5]}) == 1
 
 
 def test_json_is_english(monkeypatch, tmp_path):

@@ -10,11 +10,21 @@ from byhand.bench import history
 from byhand.errors import FileError
 from tests.cli.run_cli import byhand
 
+
+def row(unit, quiet=1.0, **values):
+    sides = {
+        name: {"value": value, "precision": "bf16" if "bf16" in name else "float32"} for name, value in values.items()
+    }
+    ratio = {"ratio": 0.5} if len(values) > 1 else None
+    line = {"sides": sides, "failed": {}}
+    return {"unit": unit, "values": values, "lines": {"": line}, "any_precision": ratio, "quiet": quiet, "spinning": 0}
+
+
 RESULT = {
     "rows": [
-        {"byhand": 300.0, "unit": "images/s", "peers": {"PyTorch": 100.0, "JAX": 200.0}},
-        {"byhand": 20.0, "unit": "us", "peers": {"PyTorch": 50.0}},
-        {"byhand": None, "unit": "MB", "peers": {}},
+        row("images/s", byhand=300.0, PyTorch=100.0, JAX=200.0, **{"PyTorch bf16": 600.0}),
+        row("us", byhand=20.0, PyTorch=50.0, quiet=0.6),
+        row("MB"),
     ]
 }
 NAMES = ["lenet5", "latency", "memory"]
@@ -34,6 +44,7 @@ def test_a_run_is_read_back(file):
     assert bad == [] and first["benchmark"] == "lenet5" and first["median"] == 300.0 and first["hand"] == "compiled"
     assert first["ratios"] == {"PyTorch": 3.0, "JAX": 1.5}
     assert second["ratios"] == {"PyTorch": 2.5}, "of latency, less is better"
+    assert first["any_precision"] == 0.5 and (first["quiet"], second["quiet"], first["spinning"]) == (1.0, 0.6, 0)
     assert first["cores"] > 0 and first["versions"]["Python"] and first["versions"]["NumPy"]
     history.append(file, NAMES[:1], {"rows": RESULT["rows"][:1]}, "loops")
     rows, _ = history.read(file)
@@ -44,7 +55,7 @@ def test_the_table_names_each_machine_once_and_the_best_peer(file):
     rows, _ = history.read(file)
     machine, first, second = history.table(rows).splitlines()
     assert machine.startswith(f"{rows[0]['cpu']}, {rows[0]['cores']} cores, Python ")
-    assert "lenet5" in first and first.endswith("300 images/s    1.50x JAX") and second.endswith("2.50x PyTorch")
+    assert "lenet5" in first and first.endswith("300 images/s    1.50x JAX") and second.endswith("2.50x PyTorch  busy")
     lines = history.table([*rows, rows[0] | {"cpu": "another", "ratios": {}, "commit": None}]).splitlines()
     assert lines[3] == "" and lines[4].startswith("another, ") and lines[5].endswith("images/s")
     assert history.table(rows * history.MAX_ROWS).count("\n") == history.MAX_ROWS
@@ -82,12 +93,20 @@ def test_a_bad_line_is_named_and_kept(line, file):
         {"versions": {"Python": 3}},
         {"ratios": {"PyTorch": "3"}},
         {"ratios": [3]},
+        {"quiet": "yes"},
     ],
 )
 def test_a_row_with_a_wrong_field_is_a_bad_line(change, file):
     rows, _ = history.read(file)
     file.write_text("".join(json.dumps(row) + "\n" for row in (rows[0] | change, rows[1])))
     assert history.read(file) == ([rows[1]], [1])
+
+
+def test_a_row_of_an_older_version_is_a_row(file):
+    rows, _ = history.read(file)
+    older = {name: value for name, value in rows[0].items() if name not in ("any_precision", "quiet", "spinning")}
+    file.write_text(json.dumps(older) + "\n")
+    assert history.read(file) == ([older], []) and "1.50x JAX" in history.table([older])
 
 
 def test_many_bad_lines_take_one_sentence():

@@ -1,7 +1,7 @@
-"""Benchmarks of byhand beside PyTorch, JAX and onnxruntime, in one run: the same data, from the same weights."""
+"""Benchmarks of byhand beside PyTorch, JAX, onnxruntime, OpenVINO and OpenCV, in one run: same data, same weights."""
 
 from byhand.bench.benchmarks import BENCHMARKS
 from byhand.bench.runner import measure
-from byhand.bench.table import table
+from byhand.bench.table import report, table
 
-__all__ = ["BENCHMARKS", "measure", "table"]
+__all__ = ["BENCHMARKS", "measure", "report", "table"]

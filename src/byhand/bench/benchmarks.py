@@ -1,296 +1,193 @@
-"""The benchmarks: of each its title and unit, its ratios to reach, its peers, and the session that runs in a peer's process.
+"""The benchmarks: of each its title and unit, its lines and their sessions, its peers, and its ratios to reach."""
 
-A session is a generator. It first yields numbers of the first steps, which must be the same for all peers. Then it is sent the
-length of each turn and yields the measurements, one number for each line of the row. Every peer starts from byhand's first
-weights and gets the same images. A training step is data in, loss, backward, update.
-"""
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-import os
-import time
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from itertools import cycle
-from typing import Any
+from byhand.bench import convolutions, inference, networks, peers
+from byhand.bench.check import Session
+from byhand.bench.memory import install_size
+from byhand.bench.sessions import (
+    articles_epoch,
+    articles_run,
+    articles_steps,
+    latency,
+    multiply_adds,
+    photographs,
+    to_target,
+    training,
+    training_memory,
+)
+from byhand.bench.spin_loop import SPINNING_PROCESSES
+from byhand.kernels.conv.problem import PRECISIONS
 
-import numpy as np
+BEST_FLOAT32 = "float32"  # a goal: over the best float32 peer, with float32
+BEST_OF_ANY = "any precision"  # a goal: over the best peer, with the best that byhand has
+WORK_PER_SECOND: dict[str, Callable[[float], float]] = {  # images, or FLOPs, of a value in a unit
+    "images/s": lambda value: value,
+    "GFLOP/s": lambda value: value * 1e9,
+    "ms": lambda value: 1e3 / value,
+    "us": lambda value: 1e6 / value,
+}
 
-from byhand import data
-from byhand.bench import networks, peers
-from byhand.bench.convolutions import LINES, convolutions
-from byhand.bench.inference import LINES as INFERENCES
-from byhand.bench.inference import inference
-from byhand.bench.memory import install_size, peak
-from byhand.bench.peer_network import NetworkPeer
-from byhand.bench.timing import seconds_per_call
-from byhand.data import Dataset
-from byhand.errors import DivergedError
-from byhand.nn import Model
-from byhand.ops.op import Array
-from byhand.train import OneCycle
-from byhand.tutorial import LEARN_RATE
 
-# Yields once the numbers to compare, a list for each step, then the measurements of each turn of so many seconds.
-Session = Generator[list[list[float]] | list[float], float]
-Batches = list[tuple[Array, Array]]  # images, labels
-STARTED = "BYHAND_BENCH_STARTED"  # an environment variable of a peer's process: the time of its start
-TARGET_ACCURACY = 0.99
+class Goal(NamedTuple):
+    """A ratio that byhand has to reach, and one that it should."""
+
+    required: float
+    target: float
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One benchmark, a row of the table.
+    """One benchmark, a table of the output.
 
-    required_ratio, target_ratio: how many times as good as the best peer, or as the best of `rival`, a framework, byhand has to
-    be and should be.
-
-    lines: the names of a turn's numbers, where it has several; rounds: the most turns; new_process: each turn has one.
+    lines: its measurements by name, "" where there is one; each is made by a session, whose argument is a peer: a Protocol of
+    peer_network.py, convolutions.py, inference.py or memory.py.
+    goals: ratios to reach, over the best float32 peer, over the best peer of any precision, or over a family of peers.
+    tolerance: of a float32 side's numbers, beside the largest of byhand's: a sum in another order, over some training steps.
+    rounds: the most turns; new_process: each turn has one; spinning: processes that spin beside all sides.
     """
 
     title: str
     unit: str
-    # The argument is a peer: a Protocol of peer_network.py, convolutions.py, inference.py or memory.py.
-    session: Callable[[Any], Session]
-    required_ratio: float
-    target_ratio: float
+    lines: Mapping[str, Callable[[Any], Session]]
     peers: tuple[str, ...]
-    rival: str = ""
+    goals: Mapping[str, Goal] = field(default_factory=dict)
+    bf16: bool = False
     lower_is_better: bool = False
-    lines: tuple[str, ...] = ("",)
+    tolerance: float = 1e-3
     rounds: int | None = None
     new_process: bool = False
-
-
-def digits(count: int = 60_000) -> Dataset:
-    """Return a random permutation of MNIST's training set, or its first images, in writable memory."""
-    train, _ = data.load("mnist")
-    order = np.random.default_rng(0).permutation(len(train))[:count]
-    return Dataset(train.images[order], train.labels[order], train.classes, train.name)
-
-
-def noise(size: tuple[int, ...], count: int) -> Dataset:
-    """Return images of random pixels, with random labels."""
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (count, *size), np.uint8)
-    return Dataset(images, rng.integers(0, 10, count), tuple("0123456789"), "noise")
-
-
-def photographs() -> Dataset:
-    """Return random images of CIFAR's size: the time does not depend on their content."""
-    return noise((32, 32, 3), 1024)
-
-
-def batches(train: Dataset, size: int) -> Batches:
-    """Return the full batches of a data set."""
-    return [(train.images[i : i + size], train.labels[i : i + size]) for i in range(0, len(train) - size + 1, size)]
-
-
-def training(
-    network: Callable[[], Model],
-    batch: int,
-    images: Callable[[], Dataset] = digits,
-    *,
-    plain: Callable[[], Model] | None = None,
-    checked: int = 5,
-) -> Callable[[NetworkPeer], Session]:
-    """Training steps, in images per second; plain: the network without dropout, for the check."""
-
-    def session(peer: NetworkPeer) -> Session:
-        train_batches = batches(images(), batch)
-        peer_network = peer.network((plain or network)(), 0.01, 0.9)
-        seconds = yield [[float(peer_network.step(*batch_arrays)) for batch_arrays in train_batches[:checked]]]
-        if plain:
-            peer_network = peer.network(network(), 0.01, 0.9)
-            float(peer_network.step(*train_batches[0]))
-        batch_cycle = cycle(train_batches)
-        while True:
-            seconds = yield [batch / seconds_per_call(lambda: peer_network.step(*next(batch_cycle)), seconds)]
-
-    return session
-
-
-def articles_run(peer: NetworkPeer) -> Session:
-    """The article's run: 3 epochs of 1,000 images, one at a time, then 1,000 tests; in seconds."""
-    train, test = (part.take(1000) for part in data.load("mnist"))
-    peer_network = peer.network(networks.article(), LEARN_RATE, 0.0)
-    peer_network.fit(train.take(300), epochs=1, batch=1)
-    yield [[*peer_network.loss_and_accuracy(test)]]
-    while True:
-        started = time.perf_counter()
-        peer_network.fit(train, epochs=3, batch=1)
-        peer_network.loss_and_accuracy(test)
-        yield [time.perf_counter() - started]
-
-
-def articles_epoch(peer: NetworkPeer) -> Session:
-    """The article's network, an epoch of all of MNIST's 60,000 images, 64 at a time; in seconds."""
-    train, peer_network = digits(), peer.network(networks.article(), 0.01, 0.0)
-    yield [[float(peer_network.step(*batch)) for batch in batches(train.take(320), 64)]]
-    peer_network.fit(train.take(640), epochs=1, batch=64)
-    while True:
-        started = time.perf_counter()
-        peer_network.fit(train, epochs=1, batch=64)
-        yield [time.perf_counter() - started]
-
-
-def articles_steps(peer: NetworkPeer) -> Session:
-    """The article's training, one image at a time, in images per second."""
-    peer_network, random = peer.network(networks.article(), LEARN_RATE, 0.0), noise((28, 28, 1), 5)
-    # Noise has no ties: the article gives the gradient of a maximum to every pixel that equals it, other peers to one.
-    losses = [float(peer_network.step(*batch)) for batch in batches(random, 1)]
-    train, count = digits(), 10
-    peer_network.fit(train.take(count), epochs=1, batch=1)
-    seconds = yield [losses]
-    while True:
-        started = time.perf_counter()
-        peer_network.fit(train.take(count), epochs=1, batch=1)
-        took = time.perf_counter() - started
-        if took < seconds / 2 and count < len(train):  # too few images for a turn
-            count = min(len(train), max(2 * count, int(count * seconds / took)))
-        else:
-            seconds = yield [count / took]
-
-
-def latency(peer: NetworkPeer) -> Session:
-    """From one image to its logits, in microseconds."""
-    images = digits(16).images
-    peer_network = peer.network(networks.lenet5(), 0.01, 0.0)
-    seconds = yield [peer_network.logits(images[i : i + 1])[0].tolist() for i in range(5)]
-    index_cycle = cycle(range(len(images)))
-
-    def predict() -> Array:
-        i = next(index_cycle)
-        return peer_network.logits(images[i : i + 1])
-
-    while True:
-        seconds = yield [1e6 * seconds_per_call(predict, seconds)]
-
-
-def to_target(peer: NetworkPeer) -> Session:
-    """From the start of the process to a LeNet-5 with 99% accuracy on MNIST's test set, in seconds.
-
-    The settings are those of `byhand train`. byhand's kernels come from its cache on disk, PyTorch's from its binaries.
-    """
-    yield []
-    train, test = data.load("mnist")
-    peer_network = peer.network(networks.lenet5(), 0.1, 0.9)
-    peer_network.fit(train, epochs=5, batch=64, schedule=OneCycle())
-    _, accuracy = peer_network.loss_and_accuracy(test)
-    if accuracy < TARGET_ACCURACY:
-        raise DivergedError(f"the training ended at {accuracy:.2%}, below {TARGET_ACCURACY:.0%}")
-    yield [time.time() - float(os.environ[STARTED])]
-
-
-def training_memory(peer: NetworkPeer) -> Session:
-    """Peak memory of a process that trains ResNet-18, in MB."""
-    train_batches = batches(photographs(), 64)
-    peer_network = peer.network(networks.resnet18(), 0.01, 0.9)
-    yield [[float(peer_network.step(*batch)) for batch in train_batches[:2]]]
-    while True:
-        float(peer_network.step(*train_batches[2]))
-        yield [peak()]
+    spinning: int = 0
 
 
 TRAINERS = (*peers.EAGER, *peers.COMPILED, *peers.JAX)
+BF16_TRAINERS = (*TRAINERS, *peers.EAGER_BF16, *peers.COMPILED_BF16)
 ALL_CORES = tuple(name for name in TRAINERS if name.endswith(peers.count(peers.CORES)))
+CONVOLUTIONS = tuple(name for name in (*peers.EAGER, *peers.EAGER_BF16) if name.endswith(peers.count(peers.CORES)))
+GOALS_3X3 = {"forward": Goal(2, 2.8), "backward_data": Goal(1.9, 2.8), "backward_weights": Goal(1.6, 2.2)}
+INFERENCE_TOLERANCE = 1e-4
 
 BENCHMARKS = {
     "article": Benchmark(
         "the article's run: 3 epochs of 1,000, batch 1, 1,000 tests",
         "s",
-        articles_run,
-        required_ratio=8,
-        target_ratio=20,
-        peers=TRAINERS,
-        rival="PyTorch",
+        {"": articles_run},
+        TRAINERS,
+        {"PyTorch": Goal(8, 20)},
         lower_is_better=True,
     ),
     "tutorial": Benchmark(
         "the article's program, batch 1, training",
         "images/s",
-        articles_steps,
-        required_ratio=600,
-        target_ratio=1500,
-        peers=tuple(peers.ARTICLE),
-        rival="the article's loops",
+        {"": articles_steps},
+        tuple(peers.ARTICLE),
+        {"the article's loops": Goal(600, 1500)},
     ),
     "article64": Benchmark(
         "the article's net, batch 64, an epoch of 60,000",
         "s",
-        articles_epoch,
-        required_ratio=5,
-        target_ratio=10,
-        peers=TRAINERS,
+        {"": articles_epoch},
+        TRAINERS,
+        {BEST_FLOAT32: Goal(5, 10)},
         lower_is_better=True,
     ),
     "lenet5": Benchmark(
         "LeNet-5, batch 64, training",
         "images/s",
-        training(networks.lenet5, 64),
-        required_ratio=3,
-        target_ratio=6,
-        peers=TRAINERS,
+        {"": training(networks.lenet5, 64)},
+        BF16_TRAINERS,
+        {BEST_FLOAT32: Goal(3, 6)},
+        bf16=True,
     ),
     "example": Benchmark(
         "PyTorch's MNIST example, batch 64, training",
         "images/s",
-        training(networks.mnist_example, 64, plain=lambda: networks.mnist_example(dropout=False)),
-        required_ratio=1.8,
-        target_ratio=3,
-        peers=TRAINERS,
+        {"": training(networks.mnist_example, 64, plain=lambda: networks.mnist_example(dropout=False))},
+        BF16_TRAINERS,
+        {"PyTorch": Goal(2.8, 4)},
+        bf16=True,
     ),
     "resnet20": Benchmark(
         "ResNet-20, batch 128, training",
         "images/s",
-        training(networks.resnet20, 128, photographs, checked=3),
-        required_ratio=1.7,
-        target_ratio=2.5,
-        peers=TRAINERS,
+        {"": training(networks.resnet20, 128, photographs, checked=3)},
+        BF16_TRAINERS,
+        {"PyTorch": Goal(1.5, 2.2), BEST_OF_ANY: Goal(1, 1.5)},
+        bf16=True,
     ),
     "resnet18": Benchmark(
         "ResNet-18, batch 64, training",
         "images/s",
-        training(networks.resnet18, 64, photographs, checked=2),
-        required_ratio=1.3,
-        target_ratio=1.6,
-        peers=TRAINERS,
+        {"": training(networks.resnet18, 64, photographs, checked=2)},
+        BF16_TRAINERS,
+        {"PyTorch": Goal(1.9, 2.5), "PyTorch bf16": Goal(1, 1.3), BEST_OF_ANY: Goal(1.3, 1.7)},
+        bf16=True,
     ),
     "convolutions": Benchmark(
         "twelve convolutions",
         "GFLOP/s",
-        convolutions,
-        required_ratio=0.95,
-        target_ratio=1.2,
-        peers=peers.EAGER,
-        lines=LINES,
+        convolutions.lines(convolutions.CASES),
+        CONVOLUTIONS,
+        {BEST_FLOAT32: Goal(0.95, 1.2)},
+        bf16=True,
     ),
+    **{
+        f"3x3-{name.replace('_', '-')}": Benchmark(
+            f"3x3 convolutions of stride 1, {name}",
+            "GFLOP/s",
+            convolutions.lines(convolutions.CASES_3X3, (name,)),
+            CONVOLUTIONS,
+            {BEST_FLOAT32: goal},
+            bf16=True,
+        )
+        for name, goal in GOALS_3X3.items()
+    },
     "latency": Benchmark(
         "LeNet-5, one image, latency",
         "us",
-        latency,
-        required_ratio=5,
-        target_ratio=10,
-        peers=(*TRAINERS, *peers.ONNX),
-        rival="PyTorch",
+        {"": latency},
+        (*TRAINERS, *peers.EAGER_BF16, *peers.ONNX),
+        {"PyTorch": Goal(5, 10)},
         lower_is_better=True,
     ),
     "inference": Benchmark(
-        "classic networks, milliseconds an image",
+        "one image, twelve networks",
         "ms",
-        inference,
-        required_ratio=0.7,
-        target_ratio=1,
-        peers=tuple(peers.ONNX),
-        rival="onnxruntime",
+        inference.lines(inference.NETWORKS, 1, 1e-3),
+        tuple(peers.INFERENCE),
+        {BEST_FLOAT32: Goal(1.25, 1.6), BEST_OF_ANY: Goal(0.95, 1.2)},
+        bf16=True,
         lower_is_better=True,
-        lines=INFERENCES,
+        tolerance=INFERENCE_TOLERANCE,
+    ),
+    "batch16": Benchmark(
+        "batches of 16 images, eight networks, an image",
+        "ms",
+        inference.lines(inference.BATCH_NETWORKS, 16, 1e-3),
+        tuple(peers.INFERENCE),
+        {BEST_FLOAT32: Goal(1.2, 1.5)},
+        bf16=True,
+        lower_is_better=True,
+        tolerance=INFERENCE_TOLERANCE,
+    ),
+    "busy": Benchmark(
+        "one image, small networks on a busy machine",
+        "ms",
+        inference.lines(inference.SMALL_NETWORKS, 1, 1e-3),
+        (peers.BYHAND_1_THREAD, *peers.ONNX),
+        {peers.BYHAND_1_THREAD: Goal(0.95, 1.2), "onnxruntime": Goal(1, 1.5)},
+        lower_is_better=True,
+        tolerance=INFERENCE_TOLERANCE,
+        spinning=SPINNING_PROCESSES,
     ),
     "99": Benchmark(
         "LeNet-5 to 99% on MNIST, from the start",
         "s",
-        to_target,
-        required_ratio=3,
-        target_ratio=6,
-        peers=TRAINERS,
+        {"": to_target},
+        TRAINERS,
+        {BEST_FLOAT32: Goal(3, 6)},
         lower_is_better=True,
         rounds=3,
         new_process=True,
@@ -298,21 +195,26 @@ BENCHMARKS = {
     "memory": Benchmark(
         "ResNet-18, batch 64, training: memory at the peak",
         "MB",
-        training_memory,
-        required_ratio=1 / 0.7,
-        target_ratio=2,
-        peers=ALL_CORES,
+        {"": training_memory},
+        ALL_CORES,
+        {BEST_FLOAT32: Goal(1 / 0.7, 2)},
         lower_is_better=True,
         rounds=1,
     ),
     "install": Benchmark(
         "the installation",
         "MB",
-        install_size,
-        required_ratio=750 / 400,
-        target_ratio=750 / 400,
-        peers=tuple(peers.PACKAGES),
+        {"": install_size},
+        tuple(peers.PACKAGES),
+        {BEST_FLOAT32: Goal(750 / 400, 750 / 400)},
         lower_is_better=True,
+        rounds=1,
+    ),
+    "limit": Benchmark(
+        "multiply-adds of the register tile, all threads",
+        "GFLOP/s",
+        {precision: multiply_adds(precision) for precision in PRECISIONS},
+        (),
         rounds=1,
     ),
 }

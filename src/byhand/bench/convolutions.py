@@ -1,12 +1,14 @@
-"""Twelve convolutions of well-known networks: forward, backward_data and backward_weights, in GFLOP/s."""
+"""Convolutions of well-known networks: forward, backward_data and backward_weights, in GFLOP/s."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from byhand.bench.check import Check, Session
 from byhand.bench.timing import seconds_per_call
 from byhand.kernels.conv.problem import PASSES
 from byhand.ops import conv2d
@@ -14,7 +16,7 @@ from byhand.ops.op import Array
 from byhand.shapes import Shape
 
 Passes = dict[str, Callable[[], npt.ArrayLike]]  # a function for each pass; its result is in byhand's layout
-COMPARED_NUMBERS = 16  # of each result
+COMPARED_NUMBERS = 1000  # of each result
 TURN_FRACTION = 1 / 6  # of a turn, for each pass
 
 
@@ -79,7 +81,18 @@ CASES = (
     ConvCase("MobileNet", 8, 56, 128, 128, 3, stride=2, groups=128),
     ConvCase("MobileNet", 8, 14, 512, 512, 1),
 )
-LINES = tuple(f"{case}, {name}" for case in CASES for name in case.passes)
+# 3x3, stride 1, 32 channels or more: what Winograd is made for.
+CASES_3X3 = (
+    ConvCase("VGG", 1, 224, 64, 64, 3),
+    ConvCase("VGG", 2, 56, 128, 256, 3),
+    ConvCase("ResNet", 16, 56, 64, 64, 3),
+    ConvCase("ResNet", 16, 28, 128, 128, 3),
+    ConvCase("ResNet", 16, 14, 256, 256, 3),
+    ConvCase("ResNet", 16, 7, 512, 512, 3),
+    ConvCase("CIFAR", 64, 16, 32, 32, 3),
+    ConvCase("CIFAR", 64, 8, 64, 64, 3),
+    ConvCase("CIFAR", 64, 4, 512, 512, 3),
+)
 
 
 class ConvolutionPeer(Protocol):
@@ -89,21 +102,18 @@ class ConvolutionPeer(Protocol):
         """Return a function for each pass of a convolution."""
 
 
-def convolutions(peer: ConvolutionPeer) -> Generator[list[list[float]] | list[float], float]:
-    """Yield numbers of each result to compare, then for each turn the GFLOP/s of every line."""
-    checks: list[list[float]] = []
-    for case in CASES:
-        passes = peer.convolution(case)
-        checks += [_sample(passes[name]()) for name in case.passes]
-    seconds = yield checks
+def lines(cases: Iterable[ConvCase], names: Iterable[str] = PASSES) -> dict[str, Callable[[ConvolutionPeer], Session]]:
+    """Return the sessions of some passes of convolutions, by name; a case that lacks a pass is left out."""
+    return {f"{case}, {name}": partial(session, case, name) for case in cases for name in names if name in case.passes}
+
+
+def session(case: ConvCase, name: str, peer: ConvolutionPeer) -> Session:
+    """Yield numbers of the result to compare, then for each turn the GFLOP/s."""
+    run = peer.convolution(case)[name]
+    seconds = yield Check([_sample(run())], 1)
     while True:
-        rates = []
-        for case in CASES:
-            passes = peer.convolution(case)
-            for name in case.passes:
-                passes[name]()
-                rates.append(case.flops / seconds_per_call(passes[name], seconds * TURN_FRACTION) / 1e9)
-        seconds = yield rates
+        run()
+        seconds = yield case.flops / seconds_per_call(run, seconds * TURN_FRACTION) / 1e9
 
 
 def _sample(result: npt.ArrayLike) -> list[float]:

@@ -3,10 +3,12 @@
 A line:
 
     {"date": "2026-01-31T12:00:00+00:00", "commit": "1a2b3c4", "cpu": "...", "cores": 8, "versions": {"Python": "3.13.1", ...},
-     "hand": "compiled", "benchmark": "lenet5", "unit": "images/s", "median": 53900.0, "ratios": {"PyTorch ...": 3.2, ...}}
+     "hand": "compiled", "benchmark": "lenet5", "unit": "images/s", "median": 53900.0, "ratios": {"PyTorch ...": 3.2, ...},
+     "any_precision": 2.9, "quiet": 0.98, "spinning": 0}
 
-A ratio above 1: byhand is ahead of that peer. commit: of byhand's own git checkout, with `-dirty` behind it where files were
-changed; null for an installed package.
+A ratio above 1: byhand is ahead of that peer. ratios: of float32; any_precision: of the best of any precision; quiet: the part
+of the cores that a spin loop got; spinning: processes that spun beside; older lines lack these three. commit: of byhand's own
+git checkout, with `-dirty` behind it where files were changed; null for an installed package.
 """
 
 import json
@@ -17,8 +19,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from byhand.bench.benchmarks import BENCHMARKS
-from byhand.bench.results import HistoryRow, Result
-from byhand.bench.runner import performance_ratio, versions
+from byhand.bench.comparison import performance_ratio
+from byhand.bench.machine import versions
+from byhand.bench.peers import BYHAND, FLOAT32
+from byhand.bench.results import HistoryRow, Result, Row
+from byhand.bench.spin_loop import BUSY_BELOW
 from byhand.bench.table import format_number
 from byhand.console import pad
 from byhand.errors import FileError
@@ -41,6 +46,7 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     "median": (int, float),
     "ratios": dict,
 }
+OPTIONAL_FIELDS = dict.fromkeys(("any_precision", "quiet", "spinning"), (int, float, type(None)))
 
 
 def append(path: Path, names: list[str], result: Result, hand: str) -> int:
@@ -59,16 +65,34 @@ def append(path: Path, names: list[str], result: Result, hand: str) -> int:
     }
     rows = []
     for name, row in zip(names, result["rows"], strict=True):
-        if row["byhand"] is not None:
-            ratios = {
-                peer: round(performance_ratio(BENCHMARKS[name], row["byhand"], value), 4)
-                for peer, value in row["peers"].items()
-            }
-            rows.append({**common, "benchmark": name, "unit": row["unit"], "median": row["byhand"], "ratios": ratios})
+        if BYHAND in row["values"]:
+            of_any = row["any_precision"]
+            rows.append(
+                {
+                    **common,
+                    "benchmark": name,
+                    "unit": row["unit"],
+                    "median": row["values"][BYHAND],
+                    "ratios": _ratios(name, row),
+                    "any_precision": None if of_any is None else round(of_any["ratio"], 4),
+                    "quiet": round(row["quiet"], 2),
+                    "spinning": row["spinning"],
+                }
+            )
     before = _content(path) if path.exists() else b""
     before += b"" if not before or before.endswith(b"\n") else b"\n"
     write_whole(path, before + "".join(f"{json.dumps(row)}\n" for row in rows).encode())
     return len(rows)
+
+
+def _ratios(name: str, row: Row) -> dict[str, float]:
+    """Return byhand's ratio to each float32 peer that has all lines."""
+    precisions = {side: found["precision"] for line in row["lines"].values() for side, found in line["sides"].items()}
+    return {
+        side: round(performance_ratio(BENCHMARKS[name], row["values"][BYHAND], value), 4)
+        for side, value in row["values"].items()
+        if side != BYHAND and precisions[side] == FLOAT32
+    }
 
 
 def read(path: Path) -> tuple[list[HistoryRow], list[int]]:
@@ -107,8 +131,10 @@ def table(rows: list[HistoryRow]) -> str:
         best = min(row["ratios"].items(), key=lambda item: item[1], default=None)
         beside = "" if best is None else f"  {best[1]:.2f}x {translate(best[0])}"
         date, place = row["date"][:16].replace("T", " "), row["commit"] or "-"
+        busy = row.get("spinning") or row.get("quiet", 1.0) < BUSY_BELOW
         lines.append(
             f"{date}  {place:14}  {row['benchmark']:12}{format_number(row['median'])} {pad(translate(row['unit']), 10)}{beside}"
+            f"{'  ' + translate('busy') if busy else ''}"
         )
     return "\n".join(line.rstrip() for line in lines)
 
@@ -135,7 +161,8 @@ def _content(path: Path) -> bytes:
 
 def _row(row: Any) -> HistoryRow:
     """Return a row whose fields have their types and whose texts are printable; raise ValueError for anything else."""
-    if not isinstance(row, dict) or not all(isinstance(row.get(name), kind) for name, kind in FIELDS.items()):
+    fields = FIELDS | OPTIONAL_FIELDS
+    if not isinstance(row, dict) or not all(isinstance(row.get(name), kind) for name, kind in fields.items()):
         raise ValueError("fields are missing, or have other types")
     texts = [value for value in row.values() if isinstance(value, str)]
     texts += [*row["versions"], *row["versions"].values(), *row["ratios"]]

@@ -1,10 +1,11 @@
 """Peak memory of a process, and the size of an installation on disk."""
 
 import sys
-from collections.abc import Generator
 from importlib import metadata
 from pathlib import Path
 from typing import Protocol
+
+from byhand.bench.check import Check, Session
 
 MB = 1e6
 
@@ -27,11 +28,11 @@ class PackagePeer(Protocol):
     package: str
 
 
-def install_size(peer: PackagePeer) -> Generator[list[list[float]] | list[float], float]:
+def install_size(peer: PackagePeer) -> Session:
     """Yield, for each turn, the MB of a peer's package and all its requirements, as installed here."""
-    yield []
+    yield Check([])
     while True:
-        yield [sum(_bytes(name) for name in required_packages(peer.package)) / MB]
+        yield sum(_bytes(name) for name in required_packages(peer.package)) / MB
 
 
 def required_packages(package: str) -> set[str]:

@@ -1,6 +1,5 @@
 """onnxruntime as a peer of the bench: inference only."""
 
-from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ from byhand.bench.layer_calls import LayerCall, layer_calls
 from byhand.bench.peer_network import PeerNetwork
 from byhand.errors import ArgumentError
 from byhand.nn import Model
-from byhand.onnx.save import as_onnx as graph_of
+from byhand.onnx.save import as_onnx as exported
 from byhand.ops.op import Array
 
 if TYPE_CHECKING:
@@ -30,15 +29,23 @@ class Peer:
         """Return the model as onnxruntime has it, with the same weights."""
         return OnnxNetwork(model, self.threads)
 
-    def predictor(self, model: Model) -> Callable[[Array], Predict]:
-        """Return a function: images -> the call that returns their logits; the images are converted to NCHW before."""
-        run = session(graph_of(model), self.threads).run
+    def predictor(self, model: Model, images: Array) -> Predict:
+        """Return the call that returns the logits of images; they are converted to NCHW before."""
+        run, inputs = session(graph_of(model, len(images)), self.threads).run, {_input_name(model): nchw(images)}
+        return lambda: run(None, inputs)[0]
 
-        def prepare(images: Array) -> Predict:
-            inputs = {_input_name(model): np.ascontiguousarray(images.transpose(0, 3, 1, 2))}
-            return lambda: run(None, inputs)[0]
 
-        return prepare
+def graph_of(model: Model, batch: int) -> "onnx.ModelProto":
+    """Return a model as `byhand export` writes it, for a fixed batch: its compilers need not expect another one."""
+    proto: onnx.ModelProto = exported(model)
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = batch
+    return proto
+
+
+def nchw(images: Array) -> Array:
+    """Return images as ONNX graphs take them."""
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
 
 def session(proto: "onnx.ModelProto", threads: int) -> Session:

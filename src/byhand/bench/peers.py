@@ -1,11 +1,20 @@
 """The peers: the frameworks that byhand is compared with, in each of their configurations."""
 
 import importlib.util
+import inspect
 import os
 import shutil
 from dataclasses import dataclass, field
 
+from byhand.kernels.peak import has_bfloat16
+from byhand.kernels.runtime.cpu import cores
+from byhand.nn import Model
+
 Setting = str | int | bool
+FLOAT32 = "float32"
+BF16 = "bf16"  # asked for: bfloat16 autocast, or byhand's precision="bf16"
+DEFAULT = "default"  # not asked for: OpenVINO's own choice, bfloat16 where the CPU multiplies it
+FRAMEWORKS = ("PyTorch", "JAX", "onnxruntime", "OpenVINO", "OpenCV")
 
 
 @dataclass(frozen=True)
@@ -17,10 +26,15 @@ class PeerSpec:
     needs: tuple[str, ...] = ()
 
     @property
+    def precision(self) -> str:
+        """What it multiplies in: float32, bf16, or by default, which may be either."""
+        return str(self.settings.get("precision", FLOAT32))
+
+    @property
     def environment(self) -> dict[str, str]:
         """The environment variables of its process, which its libraries read before they start threads."""
         threads = self.settings.get("threads")
-        return {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+        return {} if threads is None else {"OMP_NUM_THREADS": str(threads), "BYHAND_THREADS": str(threads)}
 
     def missing(self) -> str | None:
         """Return why it can't run here, or None."""
@@ -31,10 +45,20 @@ class PeerSpec:
             map(shutil.which, (os.environ.get("CXX", "g++"), "clang++", "c++"))
         ):
             return "needs a C++ compiler"
+        if self.precision == BF16 and not has_bfloat16():
+            return "this CPU has no bfloat16 products"
+        if self.precision == BF16 and not self.needs and "precision" not in inspect.signature(Model.program).parameters:
+            return "this version of byhand has no bf16"
         return None
 
 
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _threads() -> int:
+    """Return the threads of every side: BYHAND_THREADS, as for byhand itself, else one a core."""
+    asked = os.environ.get("BYHAND_THREADS", "")
+    return int(asked) if asked.isascii() and asked.isdigit() and int(asked) else cores()
+
+
+CORES = _threads()
 THREADS = (1, CORES) if CORES > 1 else (1,)  # the fastest counts: small networks are faster on one thread
 
 
@@ -43,49 +67,79 @@ def count(threads: int) -> str:
     return f"{threads} thread{'s' if threads > 1 else ''}"
 
 
-TORCH = {
-    f"{'torch.compile' if compiled else 'PyTorch'} {layout}, {threads} thread{'s' if threads > 1 else ''}": PeerSpec(
-        "byhand.bench.torch_peer", {"layout": layout, "threads": threads, "compiled": compiled}, ("torch",)
-    )
-    for compiled in (False, True)
-    for layout in ("contiguous", "channels_last")
+def _torch(name: str, layout: str, threads: int, **settings: Setting) -> dict[str, PeerSpec]:
+    spec = PeerSpec("byhand.bench.torch_peer", {"layout": layout, "threads": threads, **settings}, ("torch",))
+    return {f"{name} {layout}, {threads} thread{'s' * (threads > 1)}": spec}
+
+
+def _inference(name: str, package: str, threads: int, **settings: Setting) -> dict[str, PeerSpec]:
+    module = f"byhand.bench.{'onnx' if package == 'onnxruntime' else package.replace('cv2', 'opencv')}_peer"
+    return {
+        f"{name}, {threads} thread{'s' * (threads > 1)}": PeerSpec(
+            module, {"threads": threads, **settings}, (package, "onnx")
+        )
+    }
+
+
+LAYOUTS = ("contiguous", "channels_last")
+EAGER = {
+    name: spec for layout in LAYOUTS for threads in THREADS for name, spec in _torch("PyTorch", layout, threads).items()
+}
+COMPILED = {
+    name: spec
+    for layout in LAYOUTS
     for threads in THREADS
+    for name, spec in _torch("torch.compile", layout, threads, compiled=True).items()
+}
+EAGER_BF16 = {
+    name: spec for layout in LAYOUTS for name, spec in _torch(f"PyTorch {BF16}", layout, CORES, precision=BF16).items()
+}
+COMPILED_BF16 = {
+    name: spec
+    for layout in LAYOUTS
+    for name, spec in _torch(f"torch.compile {BF16}", layout, CORES, compiled=True, precision=BF16).items()
 }
 JAX = {
-    f"JAX, {threads} thread{'s' if threads > 1 else ''}": PeerSpec(
-        "byhand.bench.jax_peer", {"threads": threads}, ("jax",)
-    )
+    f"JAX, {threads} thread{'s' * (threads > 1)}": PeerSpec("byhand.bench.jax_peer", {"threads": threads}, ("jax",))
     for threads in THREADS
 }
-ONNX = {
-    f"onnxruntime, {threads} thread{'s' if threads > 1 else ''}": PeerSpec(
-        "byhand.bench.onnx_peer", {"threads": threads}, ("onnxruntime", "onnx")
-    )
-    for threads in THREADS
+ONNX = {name: spec for threads in THREADS for name, spec in _inference("onnxruntime", "onnxruntime", threads).items()}
+INFERENCE = {
+    **_inference("onnxruntime", "onnxruntime", CORES),
+    **_inference("OpenVINO", "openvino", CORES),
+    **_inference(f"OpenVINO {DEFAULT}", "openvino", CORES, precision=DEFAULT),
+    **_inference("OpenCV", "cv2", CORES),
 }
 ARTICLE = {
     f"the article's {hand}": PeerSpec("byhand.bench.article_peer", {"hand": hand}) for hand in ("loops", "arrays")
 }
-
-EAGER = tuple(name for name, spec in TORCH.items() if not spec.settings["compiled"])
-COMPILED = tuple(name for name in TORCH if name not in EAGER)
 PACKAGES = {
     "PyTorch": PeerSpec("byhand.bench.torch_peer", {}, ("torch",)),
     "JAX": PeerSpec("byhand.bench.jax_peer", {}, ("jax",)),
 }
-PEERS = PACKAGES | TORCH | JAX | ONNX | ARTICLE
+BYHAND = "byhand"
+BYHAND_BF16 = f"byhand {BF16}"
+BYHAND_1_THREAD = "byhand, 1 thread"
+PEERS = (
+    PACKAGES | EAGER | COMPILED | EAGER_BF16 | COMPILED_BF16 | JAX | ONNX | INFERENCE | ARTICLE
+    | {BYHAND_1_THREAD: PeerSpec("byhand.bench.byhand_peer", {"hand": "compiled", "threads": 1})}
+)  # fmt: skip
 
 
-def byhand(hand: str) -> PeerSpec:
+def byhand(hand: str, precision: str = FLOAT32) -> PeerSpec:
     """Return byhand itself, with one of its hands."""
-    return PeerSpec("byhand.bench.byhand_peer", {"hand": hand})
+    return PeerSpec("byhand.bench.byhand_peer", {"hand": hand, "precision": precision})
 
 
 def family(peer: str) -> str:
-    """Return the framework of a peer, or the peer itself.
+    """Return the framework of a peer, with its precision where that is not float32, or the peer itself.
 
-    >>> family("torch.compile contiguous, 1 thread"), family("JAX, 2 threads"), family("the article's loops")
-    ('PyTorch', 'JAX', "the article's loops")
+    >>> family("torch.compile contiguous, 1 thread"), family("PyTorch bf16 contiguous, 2 threads")
+    ('PyTorch', 'PyTorch bf16')
+    >>> family("the article's loops")
+    "the article's loops"
     """
-    first = peer.replace("torch.compile", "PyTorch").replace(",", "").split()[0]
-    return first if first in ("PyTorch", "JAX", "onnxruntime") else peer
+    framework, *words = peer.replace("torch.compile", "PyTorch").replace(",", "").split()
+    if framework not in FRAMEWORKS:
+        return peer
+    return " ".join([framework, *words[:1]]) if words[:1] in ([BF16], [DEFAULT]) else framework

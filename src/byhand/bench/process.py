@@ -1,84 +1,66 @@
-"""A peer's process: started, measured in turns, stopped."""
+"""A side's process: started, asked for a line of the benchmark, measured in turns, stopped."""
 
 import json
 import os
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 from contextlib import suppress
-from statistics import median
-from subprocess import PIPE
-from typing import Any
+from typing import IO, Any
 
-from byhand.bench.benchmarks import STARTED
+from byhand.bench import child_process
+from byhand.bench.check import Check, PeerError
 from byhand.bench.peers import PeerSpec
-from byhand.errors import ByhandError
-
-Numbers = list[list[float]]
-
-
-class PeerError(ByhandError):
-    """A peer that broke, or computed other numbers than byhand."""
+from byhand.bench.sessions import STARTED
 
 
 class Process:
-    """A peer's process; values: its measurements, a list for each turn."""
+    """A side's process, started when it is needed."""
 
     def __init__(self, benchmark: str, spec: PeerSpec) -> None:
         self.benchmark, self.spec = benchmark, spec
-        self.values: Numbers = []
         self.process: subprocess.Popen[str] | None = None
+        self.errors: IO[bytes] | None = None
 
-    def start(self) -> Numbers:
-        """Start it; return the numbers that all peers must have in common."""
-        job = {"benchmark": self.benchmark, "module": self.spec.module, "settings": self.spec.settings}
-        environment = os.environ | self.spec.environment | {STARTED: str(time.time())}
-        self.errors = tempfile.TemporaryFile()  # noqa: SIM115  (it is closed with the process)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "byhand.bench.serve_peer", json.dumps(job)],
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=self.errors,
-            text=True,
-            start_new_session=True,
-            env=environment,
-        )
-        return self._reply("check")  # type: ignore[no-any-return]
+    def prepare(self, line: str) -> Check:
+        """Prepare a line of the benchmark; return the numbers that all sides must have in common. Raises PeerError."""
+        return Check(**self._ask(line=line))
 
-    def measure(self, seconds: float) -> None:
-        """Let it run for some seconds, and store its measurements."""
-        assert self.process is not None and self.process.stdin is not None
-        with suppress(BrokenPipeError):  # it has ended: its reply tells why
-            print(seconds, file=self.process.stdin, flush=True)
-        self.values.append(self._reply("values"))
+    def measure(self, seconds: float) -> tuple[float, float]:
+        """Let it run for some seconds; return its measurement and the CPU seconds of each second. Raises PeerError."""
+        reply = self._ask(seconds=seconds)
+        return reply["value"], reply["cores"]
 
     def stop(self) -> None:
         """End it, and the compilers that it may have started."""
+        if self.process is not None:
+            child_process.stop(self.process)
+            self.process = None
+        if self.errors is not None:
+            self.errors.close()
+            self.errors = None
+
+    def _start(self) -> None:
+        job = {"benchmark": self.benchmark, "module": self.spec.module, "settings": self.spec.settings}
+        environment = os.environ | self.spec.environment | {STARTED: str(time.time())}
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115  (it is closed with the process)
+        self.process = child_process.start(["byhand.bench.serve_peer", json.dumps(job)], environment, self.errors)
+
+    def _ask(self, **command: Any) -> Any:
         if self.process is None:
-            return
-        with suppress(ProcessLookupError):
-            if hasattr(os, "killpg"):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.kill()
-        self.process.communicate()
-        self.errors.close()
-        self.process = None
-
-    @property
-    def result(self) -> list[float]:
-        """The median of every line over the turns."""
-        return [median(values) for values in zip(*self.values)]
-
-    def _reply(self, key: str) -> Any:
-        assert self.process is not None and self.process.stdout is not None
+            self._start()
+        assert self.process is not None and self.process.stdin is not None and self.process.stdout is not None
+        with suppress(BrokenPipeError):  # it has ended: its errors tell why
+            print(json.dumps(command), file=self.process.stdin, flush=True)
         line = self.process.stdout.readline()
         if not line:
+            assert self.errors is not None
+            code = self.process.wait()
             self.errors.seek(0)
             last = (self.errors.read().decode(errors="replace").strip().splitlines() or [""])[-1]
-            raise PeerError(f"its process ended early, with {self.process.wait()}: {last}")
+            self.stop()
+            raise PeerError(f"its process ended early, with {code}: {last}")
         reply = json.loads(line)
         if "error" in reply:
             raise PeerError(reply["error"])
-        return reply[key]
+        return reply

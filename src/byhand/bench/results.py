@@ -3,47 +3,91 @@
 from typing import Any, NotRequired, TypedDict
 
 
+class Side(TypedDict):
+    """What one side reached: byhand or a peer, in one of its configurations.
+
+    value: the median of its turns, in the row's unit; precision: "float32", or whatever else it multiplies in;
+    cores: CPU seconds for each second; error: the largest difference from byhand's float32 numbers, as a fraction of the
+    largest of them; limit: FLOPs a second, as a fraction of the limit measured on this machine (null where it is unknown).
+    """
+
+    value: float
+    precision: str
+    cores: float
+    error: float | None
+    limit: float | None
+
+
+class Ratio(TypedDict):
+    """byhand's best side beside the best peer; ratio above 1: byhand is ahead; cpu_ratio: the same of CPU times."""
+
+    byhand: str
+    peer: str
+    ratio: float
+    cpu_ratio: float | None
+
+
 class Line(TypedDict):
-    """byhand beside its peers in one measurement; best: the best peer; ratio above 1: byhand is ahead of it."""
+    """One measurement: all sides by name, and the ratios of float32 to float32 and of any precision to any precision.
 
-    byhand: float | None
-    peers: dict[str, float]
-    best: str | None
-    ratio: float | None
+    failed: sides that broke or computed other numbers; quiet: the part of this machine's cores that a spin loop beside the
+    turns got, 1 on a machine with nothing else to do.
+    """
+
+    sides: dict[str, Side]
+    failed: dict[str, str]
+    float32: Ratio | None
+    any_precision: Ratio | None
+    families: dict[str, float]
+    quiet: float
 
 
-class Comparison(Line):
-    """A benchmark, with the geometric means of its lines where it has several.
+class Mean(TypedDict):
+    """The geometric mean of the ratios of all lines, and the lowest of them."""
 
-    families: the ratio to the best peer of each framework; required_ratio, target_ratio: to reach, over the framework `rival`
-    ("" for all).
+    ratio: float
+    cpu_ratio: float | None
+    lowest: float
+    lowest_line: str
+
+
+class Comparison(TypedDict):
+    """A benchmark: its lines, and over all of them the geometric means.
+
+    values: of each side that has all lines; families: byhand's float32 ratio to the best configuration of each framework and
+    precision; goals: the ratios to reach, [required, target], by "float32", "any precision" or a family.
     """
 
     benchmark: str
     unit: str
+    lower_is_better: bool
+    lines: dict[str, Line]
+    values: dict[str, float]
+    float32: Mean | None
+    any_precision: Mean | None
     families: dict[str, float]
-    required_ratio: float
-    target_ratio: float
-    rival: str
-    lines: NotRequired[dict[str, Line]]
+    goals: dict[str, list[float]]
+    quiet: float
 
 
 class Row(Comparison):
-    """A benchmark of a run; missing: peers that can't run here; failed: peers that broke or computed other numbers."""
+    """A benchmark of a run; missing: sides that can't run here; spinning: processes that spin beside it."""
 
     missing: dict[str, str]
-    failed: dict[str, str]
+    spinning: int
 
 
 class Result(TypedDict):
-    """A run of the bench."""
+    """A run of the bench; threads: of byhand and of its peers; limits: GFLOP/s of the register tile, by precision."""
 
     machine: str
+    threads: int
+    limits: dict[str, float]
     rows: list[Row]
 
 
 class HistoryRow(TypedDict):
-    """A benchmark of a recorded run: a line of the history file."""
+    """A benchmark of a recorded run: a line of the history file; older lines lack the last three fields."""
 
     date: str
     commit: str | None
@@ -55,6 +99,9 @@ class HistoryRow(TypedDict):
     unit: str
     median: float
     ratios: dict[str, float]
+    any_precision: NotRequired[float | None]
+    quiet: NotRequired[float]
+    spinning: NotRequired[int]
 
 
 # scaling --------------------------------------------------------------------------------------------------------------

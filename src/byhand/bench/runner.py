@@ -1,25 +1,28 @@
-"""A run of a benchmark: byhand and its peers, each in a process of its own, measured in turns; medians are compared."""
+"""A run of the bench: byhand and its peers, each in a process of its own, measured in turns; medians are compared."""
 
-import os
-import platform
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from importlib import metadata
-from statistics import geometric_mean
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from statistics import fmean, median
 
-from byhand.bench.benchmarks import BENCHMARKS, Benchmark
-from byhand.bench.peers import PEERS, PeerSpec, byhand, family
-from byhand.bench.process import Numbers, PeerError, Process
-from byhand.bench.results import Comparison, Line, Result, Row
+from byhand.bench.benchmarks import BENCHMARKS, WORK_PER_SECOND, Benchmark
+from byhand.bench.check import BF16_TOLERANCE, Numbers, PeerError, compare_numbers
+from byhand.bench.comparison import best, compare, compare_line, performance_ratio
+from byhand.bench.machine import machine
+from byhand.bench.peers import BF16, BYHAND, BYHAND_BF16, CORES, FLOAT32, PEERS, byhand
+from byhand.bench.process import Process
+from byhand.bench.results import Line, Result, Row, Side
+from byhand.bench.spin_loop import SPINNING_PROCESSES, SpinLoop, spinning_processes
 from byhand.bench.table import format_number
-from byhand.kernels.runtime import cpu
+from byhand.errors import ArgumentError
 from byhand.ops import DEFAULT_HAND
 from byhand.translation import translate
 
 ROUNDS = 5
 TURN_SECONDS = 0.5
-RELATIVE_TOLERANCE = 1e-3  # of a peer's numbers, beside the largest of byhand's: float32, summed in another order
 MIN_RATIO_TO_BEST = 0.5  # a peer below it in its first turn is not measured again
+LIMIT = "limit"  # the benchmark that measures it
 
 
 def measure(
@@ -28,171 +31,210 @@ def measure(
     rounds: int = ROUNDS,
     seconds: float = TURN_SECONDS,
     hand: str = DEFAULT_HAND,
+    busy: bool = False,
+    only: Sequence[str] = (),
     progress: Callable[[str], None] = lambda line: None,
 ) -> Result:
     """Measure byhand and every peer that is installed in each benchmark.
 
-    Returns the machine and a row for each benchmark; a ratio above 1: byhand is ahead of the best peer. `results.py` lists all
-    fields. hand: byhand's implementation of the ops; progress: called with each line of progress.
+    Returns the machine, its limits and a row for each benchmark; a ratio above 1: byhand is ahead of the best peer.
+    `results.py` lists all fields. hand: byhand's implementation of the ops; busy: beside two processes that spin; only: texts,
+    of which the name of a line has to contain one, where lines have names; progress: called with each line of progress.
+    Raises ArgumentError where no line of a benchmark does.
     """
-    return {"machine": machine(), "rows": [_row(name, rounds, seconds, hand, progress) for name in benchmarks]}
+    chosen = {name: _chosen(name, busy, only) for name in benchmarks}
+    spin_loop = SpinLoop(CORES)
+    try:
+        limits = measure_limits(spin_loop) if hand == DEFAULT_HAND and _counts_flops(benchmarks) else {}
+        rows = [
+            BenchmarkRun(name, chosen[name], spin_loop, limits, progress).measure(rounds, seconds, hand)
+            for name in benchmarks
+        ]
+    finally:
+        spin_loop.close()
+    return {"machine": machine(), "threads": CORES, "limits": limits, "rows": rows}
+
+
+def measure_limits(spin_loop: SpinLoop) -> dict[str, float]:
+    """Return the GFLOP/s that the register tile reaches on this machine, by each precision that it has."""
+    row = BenchmarkRun(LIMIT, BENCHMARKS[LIMIT], spin_loop).measure(1, 0, DEFAULT_HAND)
+    return {name: line["sides"][BYHAND]["value"] for name, line in row["lines"].items() if BYHAND in line["sides"]}
+
+
+def _chosen(name: str, busy: bool, only: Sequence[str]) -> Benchmark:
+    """Return a benchmark with its chosen lines, on a busy machine or not."""
+    benchmark = BENCHMARKS[name]
+    lines = {
+        line: session
+        for line, session in benchmark.lines.items()
+        if not line or not only or any(text in line for text in only)
+    }
+    if not lines:
+        raise ArgumentError(
+            f"no line of {name} contains {' or '.join(only)}; choose from: {', '.join(benchmark.lines)}"
+        )
+    return replace(benchmark, lines=lines, spinning=SPINNING_PROCESSES if busy else benchmark.spinning)
+
+
+def _counts_flops(benchmarks: list[str]) -> bool:
+    return any(BENCHMARKS[name].unit in WORK_PER_SECOND for name in benchmarks if name != LIMIT)
+
+
+@dataclass
+class Turns:
+    """What a side measured in a line so far: values and CPU seconds a second, by turn."""
+
+    error: float | None
+    flops: float | None
+    values: list[float] = field(default_factory=list)
+    cores: list[float] = field(default_factory=list)
+    running: bool = True
 
 
 class BenchmarkRun:
-    """A benchmark and the processes of its peers, byhand's first."""
+    """A benchmark and the processes of its sides, byhand's first."""
 
-    def __init__(self, name: str, progress: Callable[[str], None]) -> None:
-        self.name, self.benchmark, self.progress = name, BENCHMARKS[name], progress
+    def __init__(
+        self,
+        name: str,
+        benchmark: Benchmark,
+        spin_loop: SpinLoop,
+        limits: dict[str, float] | None = None,
+        progress: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.name, self.benchmark, self.spin_loop = name, benchmark, spin_loop
+        self.limits, self.progress = limits or {}, progress
         self.processes: dict[str, Process] = {}
+        self.missing: dict[str, str] = {}
+        # Of the line that is measured:
+        self.turns: dict[str, Turns] = {}
         self.failed: dict[str, str] = {}
-        self.expected: Numbers = []
+        self.expected: Numbers | None = None
+        self.quiet: list[float] = []
 
-    def add_peer(self, peer: str, spec: PeerSpec, seconds: float) -> None:
-        """Start a peer, compare its numbers with byhand's, and measure it once."""
-        process = self.processes[peer] = Process(self.name, spec)
-        with self._reporting(peer):
-            numbers = process.start()
-            self.expected = self.expected or numbers
-            check(self.expected, numbers)
-            process.measure(seconds)
-            number = format_number(_mean(process.result)).strip()
-            self.progress(f"  {translate(peer)}: {number} {translate(self.benchmark.unit)}")
-        self._stop_slow_peers()
+    def measure(self, rounds: int, seconds: float, hand: str) -> Row:
+        """Measure every line and return the row."""
+        self._find_sides(hand)
+        self.progress(f"measuring: {self.benchmark.title}")
+        rounds = min(rounds, self.benchmark.rounds or rounds)
+        try:
+            with spinning_processes(self.benchmark.spinning):
+                lines = {line: self._measure_line(line, rounds, seconds) for line in self.benchmark.lines}
+        finally:
+            for process in self.processes.values():
+                process.stop()
+        row = compare(self.benchmark, lines)
+        return {**row, "missing": self.missing, "spinning": self.benchmark.spinning}
 
-    def measure_round(self, seconds: float) -> None:
-        """Measure every peer that still runs once more."""
-        for peer, process in list(self.processes.items()):
-            if process.process is not None:
-                with self._reporting(peer):
-                    if self.benchmark.new_process:
-                        process.stop()
-                        process.start()
-                    process.measure(seconds)
+    def _find_sides(self, hand: str) -> None:
+        """Make the process of each side that can run here."""
+        specs = {BYHAND: byhand(hand)}
+        if self.benchmark.bf16 and hand == DEFAULT_HAND:
+            specs[BYHAND_BF16] = byhand(hand, BF16)
+        specs |= {peer: PEERS[peer] for peer in self.benchmark.peers}
+        for name, spec in specs.items():
+            reason = spec.missing()
+            if reason is None:
+                self.processes[name] = Process(self.name, spec)
+            else:
+                self.missing[name] = reason
 
-    def stop(self) -> None:
-        """End all processes."""
-        for process in self.processes.values():
-            process.stop()
+    def _measure_line(self, line: str, rounds: int, seconds: float) -> Line:
+        """Prepare a line in every process and measure it, in turns."""
+        started = time.perf_counter()
+        self.turns, self.failed, self.expected, self.quiet = {}, {}, None, []
+        for name in self.processes:
+            if BYHAND not in self.failed:  # without its numbers there is nothing to compare with
+                self._first_turn(name, line, seconds)
+        for _ in range(rounds - 1):
+            for name, turns in self.turns.items():
+                if turns.running and name not in self.failed:
+                    self._next_turn(name, line, seconds)
+        sides = {name: self._side(name) for name in self.turns if name not in self.failed}
+        found = compare_line(self.benchmark, sides, dict(self.failed), median(self.quiet or [1.0]))
+        if line:
+            self.progress(f"  {line}: {_ratios(found)}, {time.perf_counter() - started:.0f} s")
+        return found
+
+    def _first_turn(self, name: str, line: str, seconds: float) -> None:
+        """Prepare a side, compare its numbers with byhand's, and measure it once."""
+        process = self.processes[name]
+        with self._reporting(name, line):
+            check = process.prepare(line)
+            if self.expected is None:
+                self.expected = check.numbers
+            float32 = process.spec.precision == FLOAT32
+            tolerance = self.benchmark.tolerance if float32 else BF16_TOLERANCE
+            error = compare_numbers(self.expected, check.numbers, tolerance)
+            turns = self.turns[name] = Turns(None if name == BYHAND or not check.numbers else error, check.flops)
+            self._turn(name, turns, seconds)
+            if not line:
+                number = format_number(turns.values[0]).strip()
+                self.progress(f"  {translate(name)}: {number} {translate(self.benchmark.unit)}")
+        self._stop_slow_sides()
+
+    def _next_turn(self, name: str, line: str, seconds: float) -> None:
+        """Measure a side once more."""
+        process = self.processes[name]
+        with self._reporting(name, line):
+            if self.benchmark.new_process:
+                process.stop()
+                process.prepare(line)
+            self._turn(name, self.turns[name], seconds)
+
+    def _turn(self, name: str, turns: Turns, seconds: float) -> None:
+        """Measure a side between two spin loops."""
+        before = self.spin_loop.measure()
+        value, cores = self.processes[name].measure(seconds)
+        turns.values.append(value)
+        turns.cores.append(cores)
+        self.quiet.append(fmean([before, self.spin_loop.measure()]))
 
     @contextmanager
-    def _reporting(self, peer: str) -> Iterator[None]:
+    def _reporting(self, name: str, line: str) -> Iterator[None]:
         try:
             yield
         except PeerError as error:
-            self.failed[peer] = str(error)
-            self.progress(f"  {translate(peer)}: {translate(str(error))}")
-            self.processes.pop(peer).stop()
+            self.failed[name] = str(error)
+            self.progress(f"  {translate(name)}{', ' if line else ''}{line}: {translate(str(error))}")
 
-    def _stop_slow_peers(self) -> None:
-        peers = {name: process for name, process in self.processes.items() if name != "byhand"}
-        best = [_best(self.benchmark, values) for values in zip(*(process.result for process in peers.values()))]
-        for process in peers.values():
-            if all(
-                performance_ratio(self.benchmark, ours, theirs) < MIN_RATIO_TO_BEST
-                for ours, theirs in zip(process.result, best)
+    def _stop_slow_sides(self) -> None:
+        """End the processes of peers that are far behind the best of their precision: they need memory."""
+        sides = {name: self._side(name) for name in self.turns if name not in self.failed}
+        peers = [name for name in sides if name in PEERS]
+        for name in peers:
+            same = [other for other in peers if sides[other]["precision"] == sides[name]["precision"]]
+            leader = best(self.benchmark, sides, same)
+            if leader is not None and (
+                performance_ratio(self.benchmark, sides[name]["value"], sides[leader]["value"]) < MIN_RATIO_TO_BEST
             ):
-                process.stop()
+                self.turns[name].running = False
+                self.processes[name].stop()
+
+    def _side(self, name: str) -> Side:
+        """Return the medians of a side's turns."""
+        turns, precision = self.turns[name], self.processes[name].spec.precision
+        value = median(turns.values)
+        limit = self.limits.get(FLOAT32 if precision == FLOAT32 else BF16)
+        return {
+            "value": value,
+            "precision": precision,
+            "cores": median(turns.cores),
+            "error": turns.error,
+            "limit": _limit_fraction(self.benchmark, value, turns.flops, limit),
+        }
 
 
-def _row(name: str, rounds: int, seconds: float, hand: str, progress: Callable[[str], None]) -> Row:
-    benchmark, run = BENCHMARKS[name], BenchmarkRun(name, progress)
-    specs = {"byhand": byhand(hand)} | {peer: PEERS[peer] for peer in benchmark.peers}
-    missing = {peer: reason for peer, spec in specs.items() if (reason := spec.missing())}
-    progress(f"measuring: {benchmark.title}")
-    try:
-        for peer, spec in specs.items():
-            if peer not in missing:
-                run.add_peer(peer, spec, seconds)
-        for _ in range(min(rounds, benchmark.rounds or rounds) - 1):
-            run.measure_round(seconds)
-    finally:
-        run.stop()
-    values = {peer: process.result for peer, process in run.processes.items()}
-    return {**compare(benchmark, values), "missing": missing, "failed": run.failed}
+def _limit_fraction(benchmark: Benchmark, value: float, flops: float | None, limit: float | None) -> float | None:
+    """Return the FLOPs a second of a value, as a fraction of the limit in GFLOP/s."""
+    if flops is None or not limit or benchmark.unit not in WORK_PER_SECOND:
+        return None
+    return flops * WORK_PER_SECOND[benchmark.unit](value) / limit / 1e9
 
 
-def compare(benchmark: Benchmark, values: dict[str, list[float]]) -> Comparison:
-    """Return a row of results: each line beside its best peer, and the geometric means."""
-    means = {name: _mean(numbers) for name, numbers in values.items()}
-    lines = [
-        _line(benchmark, {name: numbers[i] for name, numbers in values.items()}) for i in range(len(benchmark.lines))
-    ]
-    ratios = [line["ratio"] for line in lines if line["ratio"] is not None]
-    mean = _line(benchmark, means)
-    comparison: Comparison = {
-        "benchmark": benchmark.title,
-        "byhand": mean["byhand"],
-        "peers": mean["peers"],
-        "best": mean["best"],
-        "ratio": _mean(ratios) if ratios else None,
-        "unit": benchmark.unit,
-        "families": _families(benchmark, mean["byhand"], mean["peers"]),
-        "required_ratio": benchmark.required_ratio,
-        "target_ratio": benchmark.target_ratio,
-        "rival": benchmark.rival,
-    }
-    if len(lines) > 1:
-        comparison["lines"] = dict(zip(benchmark.lines, lines))
-    return comparison
-
-
-def _line(benchmark: Benchmark, values: dict[str, float]) -> Line:
-    ours, peers = values.get("byhand"), {name: value for name, value in values.items() if name != "byhand"}
-    best = (min if benchmark.lower_is_better else max)(peers, key=peers.__getitem__, default=None)
-    ratio = None if ours is None or best is None else performance_ratio(benchmark, ours, peers[best])
-    return {"byhand": ours, "peers": peers, "best": best, "ratio": ratio}
-
-
-def _families(benchmark: Benchmark, ours: float | None, peers: dict[str, float]) -> dict[str, float]:
-    """Return byhand's ratio to the best of each framework."""
-    families: dict[str, list[float]] = {}
-    for name, value in peers.items():
-        families.setdefault(family(name), []).append(value)
-    return (
-        {}
-        if ours is None
-        else {name: performance_ratio(benchmark, ours, _best(benchmark, values)) for name, values in families.items()}
-    )
-
-
-def _best(benchmark: Benchmark, numbers: Iterable[float]) -> float:
-    return min(numbers) if benchmark.lower_is_better else max(numbers)
-
-
-def performance_ratio(benchmark: Benchmark, ours: float, theirs: float) -> float:
-    """Return the ratio of two results; above 1: ours is the better."""
-    return theirs / ours if benchmark.lower_is_better else ours / theirs
-
-
-def _mean(numbers: list[float]) -> float:
-    return numbers[0] if len(numbers) == 1 else geometric_mean(numbers)
-
-
-def check(expected: Numbers, numbers: Numbers) -> None:
-    """Raise PeerError where a peer's numbers differ from byhand's."""
-    if list(map(len, expected)) != list(map(len, numbers)):
-        raise PeerError(
-            f"it computed {list(map(len, numbers))} numbers, byhand {list(map(len, expected))}: not the same computation"
-        )
-    for ours, theirs in zip(expected, numbers):
-        allowed = RELATIVE_TOLERANCE * max(map(abs, ours))
-        if not all(abs(our - their) <= allowed for our, their in zip(ours, theirs)):
-            shown = [", ".join(f"{value:.4g}" for value in values[:5]) for values in (theirs, ours)]
-            raise PeerError(f"it computed {shown[0]}, byhand {shown[1]}: not the same computation")
-
-
-def machine() -> str:
-    """Return the processor's name, its cores, and the versions that matter."""
-    name = cpu.processor_name()
-    name += {"avx512": " with AVX-512", "avx2": " with AVX2"}.get(cpu.vector_unit().target, "")
-    return f"{name}, {os.cpu_count()} cores, {', '.join(f'{title} {number}' for title, number in versions().items())}"
-
-
-def versions() -> dict[str, str]:
-    """Return the versions that matter to speed: Python's, and those of the packages that are installed."""
-    found = {"Python": platform.python_version()}
-    packages = {"numpy": "NumPy", "numba": "Numba", "torch": "PyTorch", "jax": "JAX", "onnxruntime": "onnxruntime"}
-    for package, title in packages.items():
-        with suppress(metadata.PackageNotFoundError):
-            found[title] = metadata.version(package)
-    return found
+def _ratios(line: Line) -> str:
+    """Return the two ratios of a line, for the progress."""
+    float32, of_any = line["float32"], line["any_precision"]
+    if float32 is None or of_any is None:
+        return translate("no peer")
+    return f"{translate('float32')} {float32['ratio']:.2f}x, {translate('any precision')} {of_any['ratio']:.2f}x"

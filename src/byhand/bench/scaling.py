@@ -22,8 +22,8 @@ import importlib.util
 import json
 import os
 import shutil
-import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from math import log2
@@ -31,7 +31,9 @@ from pathlib import Path
 
 from rich.cells import cell_len
 
-from byhand.bench.process import PeerError
+from byhand.bench import child_process
+from byhand.bench.check import PeerError
+from byhand.bench.machine import machine
 from byhand.bench.results import (
     Extrapolation,
     PredictedStep,
@@ -41,7 +43,6 @@ from byhand.bench.results import (
     ScalingMeasurement,
     ScalingResult,
 )
-from byhand.bench.runner import machine
 from byhand.console import pad
 from byhand.errors import ArgumentError
 from byhand.kernels.runtime.cpu import cores
@@ -206,18 +207,20 @@ def launcher() -> str:
 def run(launch: Sequence[str], job: RankJob, threads: int | None = None) -> RankResult:
     """Return what a process, or those that `launch` starts, measured."""
     environment = os.environ | ({"BYHAND_THREADS": str(threads)} if threads else {})
-    done = subprocess.run(
-        [*launch, sys.executable, "-m", "byhand.bench.scaling_rank", json.dumps(job)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-        timeout=TIMEOUT_SECONDS,
-        stdin=subprocess.DEVNULL,
-    )
-    if done.returncode:
-        raise PeerError(f"it ended with {done.returncode}: {(done.stderr.strip().splitlines() or [''])[-1]}")
-    return json.loads(done.stdout)  # type: ignore[no-any-return]
+    words = [*launch, sys.executable, "-m", "byhand.bench.scaling_rank", json.dumps(job)]
+    with tempfile.TemporaryFile() as errors:
+        process = child_process.start(["byhand.bench.run_command", str(TIMEOUT_SECONDS), *words], environment, errors)
+        try:
+            assert process.stdout is not None
+            output, code = process.stdout.read(), process.wait()
+        finally:
+            child_process.stop(process)
+        errors.seek(0)
+        if code:
+            raise PeerError(
+                f"it ended with {code}: {(errors.read().decode(errors='replace').strip().splitlines() or [''])[-1]}"
+            )
+    return json.loads(output)  # type: ignore[no-any-return]
 
 
 # report ---------------------------------------------------------------------------------------------------------------

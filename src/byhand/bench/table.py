@@ -1,47 +1,217 @@
 """A row of the bench as text."""
 
+from collections.abc import Iterator
+
 from rich.cells import cell_len
 
-from byhand.bench.results import Line, Row
-from byhand.console import NO_LIMIT, pad, terminal_columns
+from byhand.bench.check import is_wrong
+from byhand.bench.peers import BYHAND, family
+from byhand.bench.results import Line, Mean, Ratio, Result, Row
+from byhand.bench.spin_loop import BUSY_BELOW
+from byhand.console import NO_LIMIT, pad, table_lines, terminal_columns, wrapped
 from byhand.translation import translate
 
-WIDTH = 62  # of a name; in a narrow terminal, a number stands below its name
+WIDTH = 45  # of a name; in a narrow terminal, a number stands below its name
+RATIO_WIDTH = 41  # of the name of a ratio
 NUMBER_WIDTH = 11
+COLUMN_WIDTH = 8
+GAP = 2  # columns of the terminal between two columns of a table
+INDENT = "  "
+LEGEND = (
+    "cores: CPU seconds a second. limit: multiply-adds a second beside the limit; Winograd needs fewer and can pass it. "
+    "error: the largest difference from byhand's float32 numbers, beside the largest of them."
+)
+
+
+def report(result: Result) -> str:
+    """Return a run as text: the machine, its limits, the rows, and a legend."""
+    lines = [wrapped(translate(result["machine"]), INDENT)]
+    if result["limits"]:
+        found = ", ".join(f"{name} {value:,.0f} GFLOP/s" for name, value in result["limits"].items())
+        threads = result["threads"]
+        lines.append(wrapped(translate(f"limit of {threads} thread{'s' * (threads > 1)}, measured: {found}"), INDENT))
+    rows = [f"\n{table(row)}" for row in result["rows"]]
+    return "\n".join([*lines, *rows, "", wrapped(translate(LEGEND), INDENT)])
 
 
 def table(row: Row) -> str:
-    """Return one row: byhand, its peers, the peers that could not run and why, and the ratio to the best."""
-    lines = [_line(row["benchmark"], pad(translate(row["unit"]), NUMBER_WIDTH, right=True))]
-    for name, line in row.get("lines", {}).items():
-        lines.append(_line(f"  {name}", f"{format_number(line['byhand'])}{_beside(line)}"))
-    if "lines" in row:
-        lines.append(translate("  the geometric means"))
-    for name, value in {"byhand": row["byhand"], **row["peers"]}.items():
-        lines.append(_line(f"  {name}", format_number(value)))
-    for name, reason in {**row["missing"], **row["failed"]}.items():
-        lines.append(f"  {translate(name)}: {translate(reason)}")
-    if row["ratio"] is None:
-        alone = translate("  no peer to compare with: make bench asks for PyTorch, JAX and onnxruntime")
-        return "\n".join([*lines, alone])
-    ratios = {"": row["ratio"]} | (row["families"] if len(row["families"]) > 1 or row["rival"] else {})
-    for name, ratio in ratios.items():
-        to_reach = ""
-        if name == row["rival"]:
-            to_reach = translate(f"  (required {row['required_ratio']:g}, target {row['target_ratio']:g})")
-        peer = translate(name or "the best peer")
-        lines.append(_line(f"  byhand / {peer}", f"{ratio:10.2f}x{to_reach}"))
+    """Return one row: byhand, its peers, those that could not run and why, and the ratios to the best."""
+    lines = [translate(row["benchmark"])]
+    if row["spinning"]:
+        lines.append(translate(f"  {row['spinning']} spinning processes beside"))
+    lines += _sides(row) if list(row["lines"]) == [""] else _columns(row)
+    lines += [wrapped(f"{INDENT}{line}", 2 * INDENT) for line in _left_out(row)]
+    lines += _ratios(row)
+    if row["quiet"] < BUSY_BELOW and not row["spinning"]:
+        part = f"{row['quiet']:.0%}"
+        told = translate(f"the machine was busy: a spin loop got {part} of its cores; compare CPU times")
+        lines.append(wrapped(f"{INDENT}{told}", 2 * INDENT))
     return "\n".join(lines)
 
 
-def _line(name: str, numbers: str) -> str:
+def _left_out(row: Row) -> list[str]:
+    """Return the sides that could not run, or not in some lines, and why."""
+    found = [f"{translate(name)}: {translate(reason)}" for name, reason in row["missing"].items()]
+    places: dict[tuple[str, str], list[str]] = {}
+    for line_name, line in row["lines"].items():
+        for name, reason in line["failed"].items():
+            places.setdefault((name, reason), []).append(line_name)
+    for (name, reason), names in places.items():
+        found.append(f"{', '.join([translate(name), *filter(None, names)])}: {translate(reason)}")
+    return found
+
+
+def _sides(row: Row) -> list[str]:
+    """Return the sides, one below the other, with their CPU time, fraction of the limit and error."""
+    heads = [pad(translate(row["unit"]), NUMBER_WIDTH, right=True)]
+    heads += [pad(translate(head), COLUMN_WIDTH, right=True) for head in ("cores", "limit", "error")]
+    lines = [_line("", "".join(heads), WIDTH)]
+    for name, side in row["lines"][""]["sides"].items():
+        error = "" if side["error"] is None else f"{side['error']:.0e}"
+        cells = [f"{side['cores']:.2f}", _percent(side["limit"]), error]
+        numbers = format_number(side["value"]) + "".join(f"{cell:>{COLUMN_WIDTH}}" for cell in cells)
+        lines.append(_line(f"  {name}", numbers.rstrip(), WIDTH))
+    return lines
+
+
+def _columns(row: Row) -> list[str]:
+    """Return a table with a row for each line: what byhand and each family of peers reached, then the ratios.
+
+    Columns beyond the width of the terminal stand below, in a table of their own.
+    """
+    families = list(dict.fromkeys(family(name) for line in row["lines"].values() for name in _names(line)))
+    ratios, busy = row["float32"] is not None, row["quiet"] < BUSY_BELOW
+    heads = [row["unit"], *families, *["ratio float32", "ratio any"] * ratios]
+    heads += ["CPU ratio float32", "CPU ratio any"] * (ratios and busy) + ["limit byhand", "cores byhand", ""]
+    rows = [*zip(*(_split(translate(head)) for head in heads))]
+    for name, line in row["lines"].items():
+        ours = line["sides"].get(BYHAND)
+        rows.append(
+            (
+                name,
+                *(_cell(row, line, column) for column in families),
+                *_ratio_cells(line["float32"], line["any_precision"], ratios, busy),
+                _percent(ours["limit"] if ours else None),
+                f"{ours['cores']:.2f}" if ours else "-",
+                translate("busy") if line["quiet"] < BUSY_BELOW and not row["spinning"] else "",
+            )
+        )
+    of_ratios = _ratio_cells(row["float32"], row["any_precision"], ratios, busy)
+    rows.append(
+        (translate("geometric mean"), *(_mean_cell(row, column) for column in families), *of_ratios, "", "", "")
+    )
+    rows.append(
+        (
+            translate("largest error"),
+            *(_error_cell(row, column) for column in families),
+            *("" for _ in of_ratios),
+            "",
+            "",
+            "",
+        )
+    )
+    return [f"  {line}".rstrip() for block in _blocks(rows) for line in block]
+
+
+def _ratio_cells(float32: Ratio | Mean | None, of_any: Ratio | Mean | None, there: bool, busy: bool) -> list[str]:
+    """Return the cells of the ratios, where a row has any: of speeds, and on a busy machine also of CPU times."""
+    found = [float32, of_any] * there
+    return [_times(ratio and ratio["ratio"]) for ratio in found] + [
+        _times(ratio and ratio["cpu_ratio"]) for ratio in found * busy
+    ]
+
+
+def _blocks(rows: list[tuple[str, ...]]) -> Iterator[list[str]]:
+    """Yield the lines of one table or more, each as wide as the terminal and with the first column."""
+    widths = [max(map(cell_len, column)) for column in zip(*rows)]
+    room = (terminal_columns() or NO_LIMIT) - len(INDENT) - widths[0]
+    chosen: list[int] = []
+    for i, width in enumerate(widths[1:], start=1):
+        if width and chosen and sum(GAP + widths[j] for j in (*chosen, i)) > room:
+            yield table_lines([(row[0], *(row[j] for j in chosen)) for row in rows], 1, gap=GAP)
+            chosen = []
+        chosen += [i] if width else []
+    yield table_lines([(row[0], *(row[j] for j in chosen)) for row in rows], 1, gap=GAP)
+
+
+def _split(head: str) -> tuple[str, str]:
+    """Return the two lines of a head: all words but the last, and the last."""
+    first, _, last = head.rpartition(" ")
+    return first, last
+
+
+def _names(line: Line) -> list[str]:
+    return [*line["sides"], *line["failed"]]
+
+
+def _cell(row: Row, line: Line, column: str) -> str:
+    """Return the best value of a family in a line, or in a word why there is none."""
+    values = [side["value"] for name, side in line["sides"].items() if family(name) == column]
+    if values:
+        return format_number((min if row["lower_is_better"] else max)(values)).strip()
+    reasons = [reason for name, reason in line["failed"].items() if family(name) == column]
+    return translate("wrong" if all(map(is_wrong, reasons)) else "failed")
+
+
+def _mean_cell(row: Row, column: str) -> str:
+    """Return the best geometric mean of a family's sides that have all lines."""
+    values = [value for name, value in row["values"].items() if family(name) == column]
+    return format_number((min if row["lower_is_better"] else max)(values)).strip() if values else "-"
+
+
+def _error_cell(row: Row, column: str) -> str:
+    """Return the largest error of a family in all lines."""
+    sides = [item for line in row["lines"].values() for item in line["sides"].items()]
+    errors = [side["error"] for name, side in sides if family(name) == column and side["error"] is not None]
+    return f"{max(errors):.0e}" if errors else ""
+
+
+def _ratios(row: Row) -> list[str]:
+    """Return the ratios to the best peers and to each family, with those to reach."""
+    if row["float32"] is None:
+        found = row["any_precision"] is None and row["missing"]
+        return [translate("  no peer to compare with: `make bench` installs them")] if found else []
+    lines = _mean_lines(row, "float32", row["float32"])
+    if row["any_precision"] is not None and row["any_precision"] != row["float32"]:
+        lines += _mean_lines(row, "any precision", row["any_precision"])
+    if len(row["families"]) > 1 or not {"float32", "any precision"} >= row["goals"].keys():
+        lines += [
+            _line(f"  {BYHAND} / {translate(name)}", f"{_times(ratio):>8}{_goal(row, name)}", RATIO_WIDTH)
+            for name, ratio in row["families"].items()
+        ]
+    return lines
+
+
+def _mean_lines(row: Row, precision: str, mean: Mean) -> list[str]:
+    head = translate(f"  byhand / the best peer, {precision}")
+    lines = [_line(head, f"{_times(mean['ratio']):>8}{_goal(row, precision)}", RATIO_WIDTH)]
+    if mean["cpu_ratio"] is not None:
+        lines.append(_line(translate("    of CPU times"), f"{_times(mean['cpu_ratio']):>8}", RATIO_WIDTH))
+    if mean["lowest_line"]:
+        lowest = translate(f"    the lowest: {mean['lowest_line']}")
+        lines.append(_line(lowest, f"{_times(mean['lowest']):>8}", RATIO_WIDTH))
+    return lines
+
+
+def _goal(row: Row, name: str) -> str:
+    if name not in row["goals"]:
+        return ""
+    required, target = row["goals"][name]
+    return translate(f"  (required {required:g}, target {target:g})")
+
+
+def _line(name: str, numbers: str, width: int) -> str:
     name, columns, taken = translate(name), terminal_columns() or NO_LIMIT, cell_len(numbers)
-    width = max(cell_len(name) + 1, min(WIDTH, columns - taken))
+    width = max(cell_len(name) + 1, min(width, columns - taken))
     return f"{pad(name, width)}{numbers}" if width + taken <= columns else f"{name}\n    {numbers.strip()}"
 
 
-def _beside(line: Line) -> str:
-    return "" if line["ratio"] is None else f"{line['ratio']:10.2f}x {translate(str(line['best']))}"
+def _times(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:.2f}x"
+
+
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{fraction:.0%}"
 
 
 def format_number(value: float | None) -> str:

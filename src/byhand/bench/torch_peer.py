@@ -1,4 +1,4 @@
-"""PyTorch as a peer of the bench: eager or torch.compile, in one of its two memory layouts."""
+"""PyTorch as a peer of the bench: eager or torch.compile, in one of its two memory layouts, float32 or bfloat16 autocast."""
 
 import operator
 from functools import partial, reduce
@@ -11,6 +11,7 @@ import numpy as np
 from byhand.bench.convolutions import ConvCase, Passes
 from byhand.bench.layer_calls import LayerCall, layer_calls, symmetric_padding
 from byhand.bench.peer_network import PeerNetwork
+from byhand.bench.peers import BF16, FLOAT32
 from byhand.nn import Model
 from byhand.ops.op import Array
 
@@ -19,12 +20,14 @@ TorchModule = Any  # torch.nn.Module
 
 
 class Peer:
-    """PyTorch; layout: contiguous (NCHW) or channels_last (NHWC)."""
+    """PyTorch; layout: contiguous (NCHW) or channels_last (NHWC); precision: "float32", or "bf16" for autocast to bfloat16."""
 
     package = "torch"
 
-    def __init__(self, layout: str = "contiguous", threads: int = 1, compiled: bool = False) -> None:
-        self.torch, self.compiled = import_module("torch"), compiled
+    def __init__(
+        self, layout: str = "contiguous", threads: int = 1, compiled: bool = False, precision: str = FLOAT32
+    ) -> None:
+        self.torch, self.compiled, self.bf16 = import_module("torch"), compiled, precision == BF16
         self.memory_format = self.torch.channels_last if layout == "channels_last" else self.torch.contiguous_format
         self.torch.set_num_threads(threads)
 
@@ -38,6 +41,8 @@ class Peer:
         x, weight, grad = case.arrays()
         x, grad = (torch.from_numpy(a).permute(0, 3, 1, 2).contiguous(memory_format=memory_format) for a in (x, grad))
         w = torch.from_numpy(weight).permute(3, 2, 0, 1).contiguous(memory_format=memory_format)
+        if self.bf16:
+            x, grad, w = (tensor.bfloat16() for tensor in (x, grad, w))
         stride, padding = [case.stride] * 2, [case.kernel // 2] * 2
 
         def run_forward() -> TorchTensor:
@@ -50,10 +55,21 @@ class Peer:
 
         forward = torch.inference_mode()(run_forward)
         return {
-            "forward": lambda: forward().permute(0, 2, 3, 1),
-            "backward_data": lambda: backward(True, False).permute(0, 2, 3, 1),
-            "backward_weights": lambda: backward(False, True).permute(2, 3, 1, 0),
+            "forward": lambda: Result(forward().permute(0, 2, 3, 1)),
+            "backward_data": lambda: Result(backward(True, False).permute(0, 2, 3, 1)),
+            "backward_weights": lambda: Result(backward(False, True).permute(2, 3, 1, 0)),
         }
+
+
+class Result:
+    """A result as `np.asarray` takes it: NumPy has no bfloat16. Nothing is converted while calls are timed."""
+
+    def __init__(self, tensor: TorchTensor) -> None:
+        self.tensor = tensor
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> Array:
+        """Return it as a float32 array."""
+        return self.tensor.float().numpy()  # type: ignore[no-any-return]
 
 
 class TorchNetwork(PeerNetwork):
@@ -66,6 +82,7 @@ class TorchNetwork(PeerNetwork):
         )
         self.module = as_module(model, self.torch).to(memory_format=self.memory_format)
         self.optimizer = self.torch.optim.SGD(self.module.parameters(), lr=lr, momentum=momentum, fused=True)
+        self.autocast = partial(self.torch.autocast, "cpu", self.torch.bfloat16, enabled=peer.bf16)
         self.loss_of, self.logits_of = self._loss, self._logits
         if peer.compiled:
             self.loss_of, self.logits_of = (self.torch.compile(f, dynamic=False) for f in (self._loss, self._logits))
@@ -82,7 +99,8 @@ class TorchNetwork(PeerNetwork):
         if not self.module.training:
             self.module.train()
         self.optimizer.param_groups[0]["lr"] = self.lr
-        loss = self.loss_of(self.torch.from_numpy(images), self.torch.from_numpy(labels))
+        with self.autocast():
+            loss = self.loss_of(self.torch.from_numpy(images), self.torch.from_numpy(labels))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
@@ -92,8 +110,8 @@ class TorchNetwork(PeerNetwork):
         """Return the logits."""
         if self.module.training:
             self.module.eval()
-        with self.torch.inference_mode():
-            return self.logits_of(self.torch.from_numpy(np.array(images))).numpy()  # type: ignore[no-any-return]
+        with self.torch.inference_mode(), self.autocast():
+            return self.logits_of(self.torch.from_numpy(np.array(images))).float().numpy()  # type: ignore[no-any-return]
 
 
 def as_module(model: Model, torch: ModuleType) -> TorchModule:

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from byhand.bench import BENCHMARKS, history, measure, table
+from byhand.bench import BENCHMARKS, history, measure, report
 from byhand.cli.command import HAND_CHOICES, MACHINE, OUTPUT, AsJson, check_choice, command, option
-from byhand.console import SafeConsole, say
+from byhand.console import SafeConsole
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.ops import DEFAULT_HAND, HANDS
 from byhand.translation import translate
@@ -19,7 +19,11 @@ SCALING = "scaling"
 
 
 @command(
-    "byhand bench lenet5 latency --quick", "byhand bench lenet5 --record", "byhand bench onnx-suite", panel=MACHINE
+    "byhand bench lenet5 latency --quick",
+    "byhand bench inference --only resnet --busy",
+    "byhand bench lenet5 --record",
+    "byhand bench onnx-suite",
+    panel=MACHINE,
 )
 def bench(
     benchmarks: Annotated[
@@ -30,11 +34,20 @@ def bench(
             show_default="all but the last two",
         ),
     ] = None,
+    only: Annotated[
+        list[str] | None,
+        option(
+            metavar="TEXT", panel=MACHINE, help="Measure only lines whose names contain TEXT: a network, a convolution."
+        ),
+    ] = None,
     rounds: Annotated[int, option(min=1, metavar="N", panel=MACHINE, help="Turns of each framework.")] = 5,
     seconds: Annotated[
         float, option(min=0.01, metavar="NUMBER", panel=MACHINE, help="Length of a turn, in seconds.")
     ] = 0.5,
     quick: Annotated[bool, option("--quick", panel=MACHINE, help="One round.")] = False,
+    busy: Annotated[
+        bool, option("--busy", panel=MACHINE, help="Let two processes spin beside: a machine that is busy.")
+    ] = False,
     hand: Annotated[
         str, option(panel=MACHINE, help=f"byhand's implementation of the ops: {HAND_CHOICES}.")
     ] = DEFAULT_HAND,
@@ -49,9 +62,12 @@ def bench(
     ] = Path(history.DEFAULT_FILE),
     as_json: AsJson = False,
 ) -> None:
-    """Benchmark byhand beside PyTorch, JAX and onnxruntime, where they are installed.
+    """Benchmark byhand beside PyTorch, JAX, onnxruntime, OpenVINO and OpenCV, where they are installed.
 
-    Each framework runs in a process of its own, in turns; medians and ratios are printed. All benchmarks take almost an hour.
+    Each framework runs in a process of its own, in turns, with a thread for each core or BYHAND_THREADS of them; of small
+    networks also with one, and the faster counts. Medians are printed, and two ratios: float32 to float32, and the best of any
+    precision to the best. All benchmarks take more than an hour.
+
     onnx-suite counts the cases of ONNX's backend test suite that byhand passes, by operator. scaling measures data-parallel
     steps of two ranks, and extrapolates to more machines.
     """
@@ -87,18 +103,18 @@ def bench(
         rounds=1 if quick else rounds,
         seconds=seconds,
         hand=hand,
+        busy=busy,
+        only=only or (),
         progress=progress,
     )
     if as_json:
         print(json.dumps(result))
     else:
-        say(result["machine"])
-        for row in result["rows"]:
-            print(f"\n{table(row)}")
+        print(report(result))
     if record:
         rows = history.append(file, benchmarks or list(BENCHMARKS), result, hand)
         progress(f"recorded {rows} {'row' if rows == 1 else 'rows'} in {file}")
-    if any("byhand" in row["failed"] for row in result["rows"]):
+    if any("byhand" in line["failed"] for row in result["rows"] for line in row["lines"].values()):
         raise typer.Exit(1)
 
 

@@ -14,11 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from byhand.errors import UnknownNameError
+from byhand.kernels.runtime.toolchain import toolchain
 
 MAX_THREADS = 1024
 
 # Bytes of the cache line of nearly every processor.
 CACHE_LINE_BYTES = 64
+
+# Bytes from a word that one thread writes to the next thread's: some processors fetch lines in pairs.
+COUNTER_BYTES = 2 * CACHE_LINE_BYTES
 
 # (bytes of a vector, rows of the register tile, vectors in a row of it). The tile's sums fill the vector registers: AVX-512 has
 # 32 of them, AVX2 16, NEON 32. `scalar` runs on every processor.
@@ -48,10 +52,8 @@ class VectorUnit:
 @cache
 def vector_unit() -> VectorUnit:
     """Return the vector unit that kernels are built for: the widest of this processor, or the one that BYHAND_TARGET names."""
-    from llvmlite import binding  # noqa: PLC0415
-
-    has = {feature for feature, there in binding.get_host_cpu_features().items() if there}
-    arm = binding.get_default_triple().startswith(("aarch64", "arm64"))
+    has = {feature[1:] for feature in toolchain().features.split(",") if feature.startswith("+")}
+    arm = toolchain().triple.startswith(("aarch64", "arm64"))
     best = "neon" if arm else "avx512" if "avx512f" in has else "avx2" if {"avx2", "fma"} <= has else "scalar"
     target = os.environ.get("BYHAND_TARGET") or best
     if target not in TARGETS:
@@ -63,9 +65,7 @@ def vector_unit() -> VectorUnit:
 @cache
 def processor() -> str:
     """Return the processor's name and features, as LLVM gives them."""
-    from llvmlite import binding  # noqa: PLC0415
-
-    return f"{binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}"
+    return f"{toolchain().processor} {toolchain().features}"
 
 
 @cache
