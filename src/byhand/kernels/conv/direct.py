@@ -31,6 +31,7 @@ def applies(problem: Problem) -> bool:
 def cost(problem: Problem) -> float:
     """Return the FLOPs, plus those in the time of the weights that miss the caches."""
     strided = problem.shape.filters_per_group > problem.tile_columns and problem.weight_bytes > STRIDED_WEIGHT_BYTES
+    strided = strided or problem.fixed_weights  # in panels, they are one stream
     misses = problem.shape.weights if strided and problem.pass_name == "forward" else 0
     return problem.tile_flops + MISS_FLOPS * misses
 

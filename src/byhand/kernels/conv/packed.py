@@ -13,6 +13,7 @@ from math import ceil, prod
 from typing import NamedTuple
 
 from byhand.kernels.conv.operands import Channels, Filters, Images, images_of
+from byhand.kernels.conv.pixel_copy import spread_gradient, spread_pixels
 from byhand.kernels.conv.plan import (
     END_ROW,
     FIRST_PIXEL,
@@ -33,7 +34,7 @@ from byhand.kernels.microkernel.operands import A, B, C, Epilogue, Extent
 from byhand.kernels.runtime.cpu import cache_size, vector_unit
 from byhand.kernels.runtime.kernel import cdiv, kernel
 from byhand.kernels.runtime.launch import launch, scratch
-from byhand.kernels.runtime.launch_graph import scratch_workers
+from byhand.kernels.runtime.launch_graph import prepared, scratch_workers, weights_are_fixed
 from byhand.kernels.runtime.types import Array
 
 # Weights that one block packs.
@@ -55,22 +56,28 @@ def applies(problem: Problem) -> bool:
 
 
 def cost(problem: Problem) -> float:
-    """Return the FLOPs, plus those in the time of packing."""
-    return problem.tile_flops + PACK_FLOPS * problem.shape.weights
+    """Return the FLOPs, plus those in the time of packing, which fixed weights need once."""
+    return problem.tile_flops + (0 if problem.fixed_weights else PACK_FLOPS * problem.shape.weights)
 
 
 def forward(x: Array, weight: Array, y: Array, epilogue: Epilogue, shape: ConvShape) -> None:
     """Launch the packing, and y = x convolved with weight."""
-    if len(x) * prod(shape.output) <= PACK_IN_CACHE_MAX_PIXELS:
+    x, shape = spread_pixels(x, shape)
+    if len(x) * prod(shape.output) <= PACK_IN_CACHE_MAX_PIXELS and not weights_are_fixed():
         _forward_in_cache(x, weight, y, epilogue, shape)
         return
     columns, rows = vector_unit().tile_columns(x.dtype), weight.size // shape.filters
     tiles, rows_per_block = ceil(shape.filters_per_group / columns), cdiv(PACK_BLOCK_WEIGHTS, shape.filters)
-    panels = scratch(shape.groups * tiles * rows * columns, dtype=x.dtype)
-    launch(pack, cdiv(rows, rows_per_block), weight.reshape(rows, -1), panels, shape.groups, columns, rows_per_block)
+
+    def pack_all(panels: Array) -> None:
+        matrix = weight.reshape(rows, -1)
+        launch(pack, cdiv(rows, rows_per_block), matrix, panels, shape.groups, columns, rows_per_block)
+
+    key = "panels", weight.ctypes.data, weight.size, shape.groups, columns
+    panels = prepared(key, shape.groups * tiles * rows * columns, x.dtype, pack_all)
     filters = Filters(panels, tiles * rows * columns, rows * columns, columns)
     channels = Channels(shape.groups, shape.depth, shape.filters_per_group, columns, 0)
-    plan = forward_plan(shape, len(x), x.itemsize, columns, columns)
+    plan = forward_plan(shape, len(x), x.itemsize, columns, columns, x.shape[3])
     launch(sweep, plan.blocks, images_of(x, shape.stride), filters, images_of(y), channels, epilogue, plan)
 
 
@@ -84,7 +91,8 @@ def backward_data(weight: Array, grad_y: Array, grad_x: Array, shape: ConvShape)
     launch(pack_transposed, taps * slices, by_tap, panels, shape.groups, columns, slices)
     filters = Filters(panels, tiles * tile_step, tile_step, columns)
     channels = Channels(shape.groups, shape.filters_per_group, shape.depth, columns, 0)
-    plan = backward_data_plan(shape, len(grad_x), grad_x.itemsize, columns)
+    grad_y = spread_gradient(grad_y, shape)
+    plan = backward_data_plan(shape, len(grad_x), grad_x.itemsize, columns, grad_y.shape[3])
     grads, nothing = images_of(grad_x, shape.stride), no_epilogue(grad_x.reshape(-1)[:0])
     launch(sweep, plan.blocks, images_of(grad_y), filters, grads, channels, nothing, plan)
 
@@ -139,7 +147,7 @@ def _forward_in_cache(x: Array, weight: Array, y: Array, epilogue: Epilogue, sha
     panels = Panels(weight.reshape(-1), rows, scratch(scratch_workers() * tiles * rows * columns, dtype=x.dtype), tiles)
     channels = Channels(shape.groups, shape.depth, shape.filters_per_group, columns, 0)
     images: tuple[Images, Images] = images_of(x), images_of(y)
-    plan, blocks = single_block_plan(shape, len(x), columns), ceil(filter_tiles / tiles)
+    plan, blocks = single_block_plan(shape, len(x), columns, x.shape[3]), ceil(filter_tiles / tiles)
     launch(sweep_packing, blocks, *images, channels, epilogue, plan, panels)
 
 
