@@ -14,6 +14,7 @@ from numba import types
 from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 
+from byhand.kernels.microkernel.activation_ir import call_activate
 from byhand.kernels.microkernel.operands import ADD, BIAS, RELU, RESIDUAL, SCALE
 from byhand.kernels.microkernel.scatter_ir import SCATTER_ROWS, Scatter, ScatterArguments
 from byhand.kernels.microkernel.simd import REALS, Vectors, element, operands, prefetch_line
@@ -124,6 +125,8 @@ def tile_intrinsic(dtype: str, how: str) -> NumbaIntrinsic:
                 residual=start(epilogue.residual, c.start),
             )
             _call_macro_kernel(builder, dtype, how, extent.columns, arguments)
+            block = arguments.c, c.rows, extent.rows, extent.columns
+            call_activate(builder, dtype, *block, epilogue.steps)
             return context.get_dummy_value()
 
         return types.void(a, b, c, extent, initial, epilogue), codegen

@@ -1,0 +1,84 @@
+"""Activations of an epilogue: one elementwise function over a block of rows that has just been written.
+
+    c[m, n] = activation(c[m, n])
+
+They are no steps on the sums in registers, as a ReLU is: an exponential there would be repeated in every size of tile. The
+block is still in the L1 cache, and one loop over its rows serves every tile. The tile applies the activation of its epilogue
+itself; a kernel that writes rows without a tile calls `activate`.
+
+The steps of an `Epilogue` name the activation: 0 none, 1 the first of ACTIVATIONS, times ACTIVATION_STEP.
+"""
+
+from __future__ import annotations
+
+from math import erf, exp, sqrt
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from byhand.kernels.microkernel.operands import ACTIVATION_STEP
+from byhand.kernels.runtime.cpu import vector_unit
+from byhand.kernels.runtime.intrinsic import Intrinsic
+
+if TYPE_CHECKING:
+    from byhand.kernels.runtime.llvm import NumbaIntrinsic
+
+# By the names of their ops; hard_sigmoid with the slope 1/6 and the offset 1/2.
+ACTIVATIONS = ("relu6", "sigmoid", "silu", "hard_sigmoid", "hard_swish", "gelu")
+RELU6, SIGMOID, SILU, HARD_SIGMOID, HARD_SWISH, GELU = range(1, len(ACTIVATIONS) + 1)
+
+
+def activation_steps(name: str | None) -> int:
+    """Return the steps of an epilogue that name an activation; None: no activation."""
+    return 0 if name is None else ACTIVATION_STEP * (1 + ACTIVATIONS.index(name))
+
+
+def activated(kind, x):
+    """Return one of the activations of a number."""
+    if kind == RELU6:
+        return 0.0 if x < 0.0 else 6.0 if x > 6.0 else x
+    if kind == HARD_SIGMOID:
+        return clipped_gate(x) / 6.0
+    if kind == HARD_SWISH:
+        return x * clipped_gate(x) / 6.0
+    if kind == SIGMOID:
+        return logistic(x)
+    if kind == SILU:
+        return x * logistic(x)
+    if kind == GELU:
+        return x * (1.0 + erf(x / sqrt(2.0))) / 2.0
+    return x
+
+
+def clipped_gate(x):
+    """Return x + 3, clipped to between 0 and 6."""
+    return 0.0 if x < -3.0 else 6.0 if x > 3.0 else x + 3.0
+
+
+def logistic(x):
+    """Return 1 / (1 + e^-x)."""
+    power = exp(-abs(x))  # cannot overflow
+    return (1.0 if x > 0 else power) / (1.0 + power)
+
+
+def _activate(c, rows, columns, steps):
+    """Replace c[m, n] of all rows and columns by its activation."""
+    kind = steps // ACTIVATION_STEP
+    for m in range(rows):
+        for n in range(columns):
+            at = c.start + c.rows[m] + n
+            c.array[at] = activated(kind, c.array[at])
+
+
+def _emit(dtype: str) -> NumbaIntrinsic:
+    from byhand.kernels.microkernel.activation_ir import activate_intrinsic  # noqa: PLC0415  (llvmlite)
+
+    return activate_intrinsic(dtype)
+
+
+def _version() -> object:
+    files = ("activation.py", "activation_ir.py", "operands.py", "simd.py")
+    return vector_unit(), [Path(__file__).with_name(name).read_bytes() for name in files]
+
+
+# activate(c: C, rows, columns, steps)
+activate = Intrinsic(_activate, _emit, _version)
