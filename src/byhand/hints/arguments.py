@@ -1,6 +1,6 @@
 """What to write in byhand for an argument that a call of PyTorch, Keras, fastai or scikit-learn has."""
 
-from byhand.hints.sentences import BATCHES, COUNTED, CPU, TRANSFORMS
+from byhand.hints.sentences import BATCHES, COMPILED, COUNTED, CPU, TRANSFORMS
 
 # Losses of a Trainer.
 LOSS_NAMES: dict[str, str] = {
@@ -56,6 +56,7 @@ RENAMED: dict[str, tuple[str, ...]] = {
     "bs": ("batch_size",),
     "cbs": ("callbacks",),
     "eta_min": ("final",),
+    "batch_size": ("batch",),
     "gamma": ("factor",),
     "pct_start": ("warmup_fraction",),
 }
@@ -139,6 +140,11 @@ CALL_KEYWORDS: dict[tuple[str, str], str] = {
         (("softmax", "dim"), ("softmax", "axis"), ("Softmax", "dim"), ("Softmax", "axis")),
         "leave it out: it is over the last axis",
     ),
+    **dict.fromkeys(
+        (("compile", "optimizer"), ("compile", "loss"), ("compile", "metrics"), ("compile", "run_eagerly")),
+        COMPILED,
+    ),
+    **dict.fromkeys((("compile", "backend"), ("compile", "mode"), ("compile", "fullgraph")), "leave it out"),
     ("OneCycle", "max_lr"): "the optimizer has it: bh.SGD(lr=0.1) is the peak",
     (
         "LayerNorm",
@@ -154,6 +160,7 @@ POSITIONS: dict[str, str] = {
     "Input": "write nn.Input(height, width, channels)",
     "Trainer": "write bh.Trainer(model, bh.SGD(lr=0.1))",
     "Trainer.step": "write trainer.step(images, labels)",
+    "Model.compile": COMPILED,
     "Model.fit": "give others by name: epochs=5, batch_size=64",
     "Conv2d": "the input's channels are read from the input: nn.Conv2d(filters, kernel, stride=2)",
     "ConvTranspose2d": "the input's channels are read from the input: nn.ConvTranspose2d(filters, kernel, stride=2)",

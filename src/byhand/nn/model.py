@@ -16,6 +16,7 @@ from byhand.errors import ArgumentError, ShapeError
 from byhand.graph import Graph, Tensor
 from byhand.hints import hinted, unknown_attribute
 from byhand.hints.attributes import FREE_NAMES, MODEL_NAMES
+from byhand.nn.compiled_model import CompiledModel
 from byhand.nn.inference import logits_of, outputs_of
 from byhand.nn.model_settings import ModelSettings
 from byhand.nn.network_input import as_images, check_images, prepare_images, warn_of_pixels
@@ -149,7 +150,7 @@ class Model(ModelSettings):
             from byhand.nn.model_layer import apply_model  # noqa: PLC0415  (it takes Models)
 
             return apply_model(self, images)
-        return outputs_of(self, warn_of_pixels(self, as_images(self, images)))
+        return outputs_of(self, self.logits_of(warn_of_pixels(self, as_images(self, images))))
 
     def eval(self) -> Model:
         """Return the model itself, which has no modes to switch: predict is inference, a Trainer's step is training."""
@@ -302,6 +303,14 @@ class Model(ModelSettings):
         """
         images = warn_of_pixels(self, as_images(self, images))
         return answers(self.answer, logits_of(self, images, batch_size, hand))
+
+    @hinted
+    def compile(self, batch: int = 1) -> CompiledModel:
+        """Return the model compiled for inference, with the weights that it has now; see `byhand.nn.CompiledModel`.
+
+        batch: images of one run. `predict` of the result is faster, its results are those of `predict` but for rounding.
+        """
+        return CompiledModel(self, batch)
 
     def trace(self, images: Any, labels: Any = None, *, hand: str = DEFAULT_HAND) -> dict[str, Array]:
         """Return every tensor of a forward pass, and with labels of a backward pass, under the name that the program uses.

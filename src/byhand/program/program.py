@@ -169,7 +169,7 @@ class Program:
         if self.complete is not None and len(arguments) < MIN_ARGUMENTS:
             arguments = self.complete(self, arguments)
         with self.lock.rlock:
-            if self._is_native:
+            if self.is_native:
                 captured = self._capture(arguments, settings)
                 captured.run([array[None] for array in arguments[: len(captured.inputs)]], settings, 1)
                 return np.array(captured.result)
@@ -177,7 +177,7 @@ class Program:
                 return np.array(self.step(*arguments, **settings))
 
     @property
-    def _is_native(self) -> bool:
+    def is_native(self) -> bool:
         """Whether its launches are captured, and replayed without Python."""
         return self.hand == "compiled" and kernels.mode() == "native" and not self._has_python
 
@@ -198,7 +198,7 @@ class Program:
     def _steps(self, *arguments: Any, **settings: Any) -> dict[str, Array]:
         images, labels, *namespaces = arguments
         results = {name: np.empty((len(images), *array.shape[1:]), array.dtype) for name, array in self.outputs.items()}
-        native = self._is_native
+        native = self.is_native
         stride = self.steps_per_execution if native else 1
         for start in range(0, len(images), stride):
             end = min(start + stride, len(images))

@@ -4,7 +4,8 @@
     backward_data   weight (R, S, C, K)  ->  (groups, tiles, R * S reversed, K, columns), channels side by side
 
 A panel (BLIS) is the block of weights that one tile of columns reads. With few pixels, each thread packs the panels that it
-is about to need, and they never leave its cache.
+is about to need, and they never leave its cache. Where the weights are fixed, panels are packed once, while launches are
+captured.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def applies(problem: Problem) -> bool:
 
 
 def cost(problem: Problem) -> float:
-    """Return the FLOPs, plus those in the time of packing, which fixed weights need once."""
+    """Return the FLOPs, plus those in the time of packing, which fixed weights need only once."""
     return problem.tile_flops + (0 if problem.fixed_weights else PACK_FLOPS * problem.shape.weights)
 
 
@@ -69,12 +70,13 @@ def forward(x: Array, weight: Array, y: Array, epilogue: Epilogue, shape: ConvSh
     columns, rows = vector_unit().tile_columns(x.dtype), weight.size // shape.filters
     tiles, rows_per_block = ceil(shape.filters_per_group / columns), cdiv(PACK_BLOCK_WEIGHTS, shape.filters)
 
-    def pack_all(panels: Array) -> None:
-        matrix = weight.reshape(rows, -1)
-        launch(pack, cdiv(rows, rows_per_block), matrix, panels, shape.groups, columns, rows_per_block)
+    def fill(panels: Array) -> None:
+        launch(
+            pack, cdiv(rows, rows_per_block), weight.reshape(rows, -1), panels, shape.groups, columns, rows_per_block
+        )
 
-    key = "panels", weight.ctypes.data, weight.size, shape.groups, columns
-    panels = prepared(key, shape.groups * tiles * rows * columns, x.dtype, pack_all)
+    key = ("panels", weight.ctypes.data, weight.shape, shape.groups)
+    panels = prepared(key, shape.groups * tiles * rows * columns, x.dtype, fill)
     filters = Filters(panels, tiles * rows * columns, rows * columns, columns)
     channels = Channels(shape.groups, shape.depth, shape.filters_per_group, columns, 0)
     plan = forward_plan(shape, len(x), x.itemsize, columns, columns, x.shape[3])
@@ -86,9 +88,13 @@ def backward_data(weight: Array, grad_y: Array, grad_x: Array, shape: ConvShape)
     columns, taps = vector_unit().tile_columns(grad_y.dtype), prod(shape.kernel)
     tiles, slices = ceil(shape.depth / columns), ceil(shape.depth * shape.filters / PACK_BLOCK_WEIGHTS)
     tile_step = taps * shape.filters_per_group * columns
-    panels = scratch(shape.groups * tiles * tile_step, dtype=weight.dtype)
-    by_tap = weight.reshape(taps, shape.depth, -1)
-    launch(pack_transposed, taps * slices, by_tap, panels, shape.groups, columns, slices)
+
+    def fill(panels: Array) -> None:
+        by_tap = weight.reshape(taps, shape.depth, -1)
+        launch(pack_transposed, taps * slices, by_tap, panels, shape.groups, columns, slices)
+
+    key = ("transposed_panels", weight.ctypes.data, weight.shape, shape.groups)
+    panels = prepared(key, shape.groups * tiles * tile_step, weight.dtype, fill)
     filters = Filters(panels, tiles * tile_step, tile_step, columns)
     channels = Channels(shape.groups, shape.filters_per_group, shape.depth, columns, 0)
     grad_y = spread_gradient(grad_y, shape)

@@ -18,8 +18,7 @@ from math import prod
 import numpy as np
 
 from byhand.errors import ArgumentError, ShapeError
-from byhand.kernels import compiled, conv, kernel, launch, scratch
-from byhand.kernels.runtime.launch_graph import prepared
+from byhand.kernels import compiled, conv, kernel, launch, prepared, scratch
 from byhand.ops.activation.piecewise import relu as relu_op
 from byhand.ops.arithmetic.add_multiply import add
 from byhand.ops.conv.conv2d import conv2d, conv2d_backward_compiled, conv2d_compiled, conv_shape
@@ -88,15 +87,15 @@ def fold_batch_norm(affine, running, bias, scale, shift, eps, block):
 
 
 def folded_batch_norm(affine, running, bias, eps):
-    """Return (scale, shift) of a batch norm after a convolution; of fixed weights they are computed once."""
-    channels = affine.gamma.size
+    """Return the scale and the shift of a batch norm, (2, K); where the weights are fixed, made once."""
 
-    def fold(folded):
-        launch(fold_batch_norm, 1, affine, running, bias, folded[:channels], folded[channels:], eps)
+    def fill(folded):
+        scale, shift = folded.reshape(2, -1)
+        launch(fold_batch_norm, 1, affine, running, bias, scale, shift, eps)
 
-    arrays = *affine, *running, *(() if bias is None else (bias,))
-    key = "folded batch norm", *(array.ctypes.data for array in arrays), eps
-    return prepared(key, 2 * channels, affine.gamma.dtype, fold).reshape(2, channels)
+    arrays = (*affine, *running, *([] if bias is None else [bias]))
+    key = ("folded_batch_norm", *(array.ctypes.data for array in arrays), eps)
+    return prepared(key, 2 * affine.gamma.size, affine.gamma.dtype, fill).reshape(2, -1)
 
 
 @compiled
