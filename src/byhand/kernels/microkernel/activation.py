@@ -15,7 +15,7 @@ from math import erf, exp, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from byhand.kernels.microkernel.operands import ACTIVATION_STEP
+from byhand.kernels.microkernel.operands import ACTIVATION_STEP, RELU
 from byhand.kernels.runtime.cpu import vector_unit
 from byhand.kernels.runtime.intrinsic import Intrinsic
 
@@ -28,25 +28,28 @@ RELU6, SIGMOID, SILU, HARD_SIGMOID, HARD_SWISH, GELU = range(1, len(ACTIVATIONS)
 
 
 def activation_steps(name: str | None) -> int:
-    """Return the steps of an epilogue that name an activation; None: no activation."""
-    return 0 if name is None else ACTIVATION_STEP * (1 + ACTIVATIONS.index(name))
+    """Return the steps of an epilogue that are an activation: "relu", one of ACTIVATIONS, or None."""
+    if name is None or name == "relu":  # a ReLU is a step on the sums in registers
+        return RELU if name else 0
+    return ACTIVATION_STEP * (1 + ACTIVATIONS.index(name))
 
 
 def activated(kind, x):
     """Return one of the activations of a number."""
+    result = x
     if kind == RELU6:
-        return 0.0 if x < 0.0 else 6.0 if x > 6.0 else x
-    if kind == HARD_SIGMOID:
-        return clipped_gate(x) / 6.0
-    if kind == HARD_SWISH:
-        return x * clipped_gate(x) / 6.0
-    if kind == SIGMOID:
-        return logistic(x)
-    if kind == SILU:
-        return x * logistic(x)
-    if kind == GELU:
-        return x * (1.0 + erf(x / sqrt(2.0))) / 2.0
-    return x
+        result = 0.0 if x < 0.0 else 6.0 if x > 6.0 else x
+    elif kind == HARD_SIGMOID:
+        result = clipped_gate(x) / 6.0
+    elif kind == HARD_SWISH:
+        result = x * clipped_gate(x) / 6.0
+    elif kind == SIGMOID:
+        result = logistic(x)
+    elif kind == SILU:
+        result = x * logistic(x)
+    elif kind == GELU:
+        result = x * (1.0 + erf(x / sqrt(2.0))) / 2.0
+    return result
 
 
 def clipped_gate(x):

@@ -149,9 +149,7 @@ def _intrinsic(vectors: Vectors, name: str, *values: Value) -> Value:
 def _scalar_calls(vectors: Vectors, name: str, x: Value) -> Value:
     """Return a function of the C library of each number of a vector."""
     build, result = vectors.builder, x
-    function = get_or_insert_function(
-        vectors.function.module, ir.FunctionType(vectors.real, [vectors.real]), name
-    )
+    function = get_or_insert_function(vectors.function.module, ir.FunctionType(vectors.real, [vectors.real]), name)
     for lane in range(vectors.lanes):
         number = build.call(function, [build.extract_element(x, INT32(lane))])
         result = build.insert_element(result, number, INT32(lane))
@@ -177,7 +175,7 @@ class ActivateRows(Vectors):
         build.position_at_end(body)
         self.make_masks(build.sub(columns, column))
         start, other = self.at(c, column), new()
-        if self.masked and vector_unit().target != "avx512":  # there a mask costs, which a whole vector does not need
+        if self.masked:  # whole vectors need none
             whole, part = new(), new()
             build.cbranch(build.icmp_signed(">=", build.sub(columns, column), WORD(self.lanes)), whole, part)
             build.position_at_end(whole)

@@ -117,7 +117,7 @@ def epilogue(
 ) -> Epilogue:
     """Return an epilogue; like: an array of the same type, for the empty ones that stand for None.
 
-    activation: of activation.py's ACTIVATIONS, or None.
+    activation: "relu", one of activation.py's ACTIVATIONS, or None.
     """
     steps = RELU * relu + SCALE * (scale is not None) + RESIDUAL * (residual is not None) + activation_steps(activation)
     empty = like.reshape(-1)[:0]

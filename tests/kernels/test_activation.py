@@ -1,0 +1,76 @@
+"""The activations of an epilogue: errors against float64, NaN and infinity, and what they write, on every target."""
+
+import numpy as np
+import pytest
+
+import byhand as bh
+from byhand.kernels import kernel, launch
+from byhand.kernels.microkernel.activation import ACTIVATIONS, activate, activation_steps
+from byhand.kernels.microkernel.operands import C
+from byhand.kernels.runtime.cpu import TARGETS
+from tests.kernels import process
+from tests.kernels.guard_pages import GuardedBuffers
+from tests.kernels.test_microkernel import needs_mprotect
+
+SPECIAL = [0.0, -0.0, 1e-30, -1e-30, 89, -89, 1e30, -1e30, np.nan, np.inf, -np.inf]
+ULP = {"relu6": 0, "sigmoid": 2.5, "silu": 2.5, "hard_sigmoid": 1.5, "hard_swish": 2.5}  # float32
+
+
+@kernel
+def run(c, rows, columns, steps, block):
+    activate(c, rows, columns, steps)
+
+
+def activated(x, name):
+    """Return an activation of all rows of x, (rows, columns)."""
+    y = x.copy()
+    launch(run, 1, C(y.reshape(-1), 0, np.arange(len(x)) * x.shape[1], 0), *x.shape, activation_steps(name))
+    return y
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_are_as_exact_as_stated(name):
+    rng = np.random.default_rng(0)
+    x = np.concatenate([10 * rng.standard_normal(20_000), rng.standard_normal(20_000), SPECIAL])
+    for dtype in (np.float32, np.float64):
+        values = np.resize(x, (len(x) // 37 + 1, 37)).astype(dtype)
+        got = activated(values, name)
+        with np.errstate(all="ignore"):
+            expected = getattr(bh, name)(values.astype(np.float64), hand="arrays")
+        np.testing.assert_array_equal(np.isnan(got), np.isnan(expected))
+        normal = np.isfinite(expected) & (np.abs(values) < 80) & (np.abs(expected) > 1e-30)
+        error = np.abs(got[normal] - expected[normal])
+        if dtype is np.float64 or name == "gelu":
+            assert (error <= 8 * np.finfo(dtype).eps * np.maximum(np.abs(values[normal]), 1)).all()
+        else:
+            assert (error <= ULP[name] * np.spacing(np.abs(expected[normal]).astype(dtype))).all()
+        np.testing.assert_allclose(got[~normal], expected[~normal], rtol=1e-6, atol=1e-30)
+
+
+def check_at_the_edge():
+    """Every number of columns, in memory that ends where the block does; the two numbers between its rows stay."""
+    rng = np.random.default_rng(0)
+    buffers = GuardedBuffers()
+    for columns in range(1, 34):
+        buffers.clear()
+        x = rng.standard_normal((3, columns + 2)).astype(np.float32)
+        y = buffers.place(x.reshape(-1)[:-2])
+        launch(run, 1, C(y, 0, np.arange(3) * (columns + 2), 0), 3, columns, activation_steps("silu"))
+        expected = x.copy()
+        expected[:, :columns] = bh.silu(x[:, :columns], hand="arrays")
+        np.testing.assert_allclose(y, expected.reshape(-1)[:-2], rtol=1e-5, atol=1e-6)
+
+
+@needs_mprotect
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_activation_stays_within_its_block(target):
+    text = "from tests.kernels.test_activation import check_at_the_edge; check_at_the_edge(); print('done')"
+    assert process.run(text, BYHAND_TARGET=target).strip() == "done"
+
+
+def test_the_python_of_an_activation_does_what_its_code_does():
+    x = np.random.default_rng(0).standard_normal((3, 5))
+    for name in ACTIVATIONS:
+        y = x.copy()
+        run.run((C(y.reshape(-1), 0, np.arange(3) * 5, 0), 3, 5, activation_steps(name)), 0, 0)
+        np.testing.assert_allclose(y, activated(x, name), rtol=1e-14, atol=1e-15)
