@@ -65,7 +65,7 @@ def test_all_algorithms_that_apply_do_the_same(pass_name, name, dtype):
 
 
 @pytest.mark.parametrize(
-    "x, filters, stride", [((2, 3, 5, 1024), 130, 1), ((1, 5, 7, 512), 128, 2), ((2, 3, 5, 24), 1024, 1)]
+    "x, filters, stride", [((2, 3, 5, 1024), 130, 1), ((1, 5, 7, 512), 128, 2), ((2, 3, 5, 48), 1024, 1)]
 )
 def test_pixels_a_multiple_of_4_kb_apart_are_copied(x, filters, stride):
     """1x1 convolutions by `packed`, against a matrix product; with 40 pixels or 1100, its two ways."""
@@ -76,11 +76,13 @@ def test_pixels_a_multiple_of_4_kb_apart_are_copied(x, filters, stride):
         grad_y = rng.standard_normal((images, -(-x[1] // stride), -(-x[2] // stride), filters), np.float32)
         with force("packed"):
             y = bh.conv2d(x_array, weight, stride=stride, hand="compiled")
-            grad_x, *_ = bh.conv2d.backward(grad_y, x_array, weight, stride=stride, hand="compiled")
+            grad_x, grad_weight, _ = bh.conv2d.backward(grad_y, x_array, weight, stride=stride, hand="compiled")
         np.testing.assert_allclose(y, x_array[:, ::stride, ::stride] @ weight[0, 0], rtol=0, atol=1e-3)
         expected = np.zeros_like(x_array)
         expected[:, ::stride, ::stride] = grad_y @ weight[0, 0].T
         np.testing.assert_allclose(grad_x, expected, rtol=0, atol=1e-3)
+        expected = np.tensordot(x_array[:, ::stride, ::stride], grad_y, ((0, 1, 2), (0, 1, 2)))
+        np.testing.assert_allclose(grad_weight[0, 0], expected, rtol=0, atol=2e-3)
 
 
 @pytest.mark.parametrize("name", ["small", "large", "grouped"])

@@ -6,6 +6,7 @@ the caches, and `packed` copies them.
 
 from __future__ import annotations
 
+from byhand.kernels.conv import pointwise_weights
 from byhand.kernels.conv.backward_weights import backward_weights_kernel, launch_backward_weights
 from byhand.kernels.conv.operands import Channels, Filters, images_of
 from byhand.kernels.conv.plan import forward_plan
@@ -47,6 +48,9 @@ def forward(x: Array, weight: Array, y: Array, epilogue: Epilogue, shape: ConvSh
 
 def backward_weights(x: Array, grad_y: Array, grad_weight: Array, shape: ConvShape) -> None:
     """Launch the gradient of the filters."""
+    if pointwise_weights.applies(shape, x.itemsize):
+        pointwise_weights.backward_weights(x, grad_y, grad_weight, shape)
+        return
     channels = Channels(shape.groups, shape.depth, shape.filters_per_group, vector_unit().tile_columns(x.dtype), 0)
     launch_backward_weights(backward_weights_kernel, x, grad_y, grad_weight, channels, shape)
 
