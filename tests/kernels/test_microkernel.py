@@ -9,7 +9,7 @@ import pytest
 from byhand.kernels import kernel, launch
 from byhand.kernels.microkernel.activation import activation_steps
 from byhand.kernels.microkernel.microkernel import scatter, tile, tile_of_list, tile_per_channel, tile_per_tap
-from byhand.kernels.microkernel.operands import ADD, BIAS, RELU, RESIDUAL, SCALE, ZERO, A, B, C, Epilogue, Extent
+from byhand.kernels.microkernel.operands import ADD, BIAS, CAP, RELU, RESIDUAL, SCALE, ZERO, A, B, C, Epilogue, Extent
 from byhand.kernels.runtime.cpu import TARGETS, vector_unit
 from tests.kernels import process
 from tests.kernels.guard_pages import GuardedBuffers
@@ -94,7 +94,7 @@ class Case:
             if self.epilogue & RESIDUAL:
                 total = total + self.residual.astype(np.float64)[self.at_c]
             total = np.where(total < 0, 0, total) if self.epilogue & RELU else total
-            total = np.clip(total, 0, 6) if self.epilogue & activation_steps("relu6") else total
+            total = np.clip(total, 0, 6) if self.epilogue & CAP else total
         c[self.at_c] = total
         return c
 

@@ -37,7 +37,7 @@ MIN_CHANNELS = 48
 
 
 class Sizes(NamedTuple):
-    """Sizes of the product: channels, filters; columns of a tile; rows and columns of the grid; all pixels; parts of the work."""
+    """Sizes: channels, filters; columns of a tile; rows and columns of the grid; all pixels; parts of the work."""
 
     channels: int
     filters: int

@@ -2,9 +2,9 @@
 
     c[m, n] = activation(c[m, n])
 
-They are no steps on the sums in registers, as a ReLU is: an exponential there would be repeated in every size of tile. The
-block is still in the L1 cache, and one loop over its rows serves every tile. The tile applies the activation of its epilogue
-itself; a kernel that writes rows without a tile calls `activate`.
+They are no steps on the sums in registers, as a ReLU and a ReLU6 are: an exponential there would be repeated in every size
+of tile. The block is still in the L1 cache, and one loop over its rows serves every tile. The tile applies the activation of
+its epilogue itself; a kernel that writes rows without a tile calls `activate`.
 
 The steps of an `Epilogue` name the activation: 0 none, 1 the first of ACTIVATIONS, times ACTIVATION_STEP.
 """
@@ -15,7 +15,7 @@ from math import erf, exp, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from byhand.kernels.microkernel.operands import ACTIVATION_STEP, RELU
+from byhand.kernels.microkernel.operands import ACTIVATION_STEP, CAP, RELU
 from byhand.kernels.runtime.cpu import vector_unit
 from byhand.kernels.runtime.intrinsic import Intrinsic
 
@@ -23,23 +23,24 @@ if TYPE_CHECKING:
     from byhand.kernels.runtime.llvm import NumbaIntrinsic
 
 # By the names of their ops; hard_sigmoid with the slope 1/6 and the offset 1/2.
-ACTIVATIONS = ("relu6", "sigmoid", "silu", "hard_sigmoid", "hard_swish", "gelu")
-RELU6, SIGMOID, SILU, HARD_SIGMOID, HARD_SWISH, GELU = range(1, len(ACTIVATIONS) + 1)
+ACTIVATIONS = ("sigmoid", "silu", "hard_sigmoid", "hard_swish", "gelu")
+SIGMOID, SILU, HARD_SIGMOID, HARD_SWISH, GELU = range(1, len(ACTIVATIONS) + 1)
+
+# A ReLU and a ReLU6 are steps on the sums in registers.
+REGISTER_STEPS = {None: 0, "relu": RELU, "relu6": RELU + CAP}
 
 
 def activation_steps(name: str | None) -> int:
-    """Return the steps of an epilogue that are an activation: "relu", one of ACTIVATIONS, or None."""
-    if name is None or name == "relu":  # a ReLU is a step on the sums in registers
-        return RELU if name else 0
+    """Return the steps of an epilogue that are an activation: None, "relu", "relu6" or one of ACTIVATIONS."""
+    if name in REGISTER_STEPS:
+        return REGISTER_STEPS[name]
     return ACTIVATION_STEP * (1 + ACTIVATIONS.index(name))
 
 
 def activated(kind, x):
     """Return one of the activations of a number."""
     result = x
-    if kind == RELU6:
-        result = 0.0 if x < 0.0 else 6.0 if x > 6.0 else x
-    elif kind == HARD_SIGMOID:
+    if kind == HARD_SIGMOID:
         result = clipped_gate(x) / 6.0
     elif kind == HARD_SWISH:
         result = x * clipped_gate(x) / 6.0

@@ -54,10 +54,6 @@ def emit(vectors: Vectors, kind: str, value: Value) -> Value:
     return activation(vectors, value)
 
 
-def _relu6(vectors: Vectors, x: Value) -> Value:
-    return _clip(vectors, x, 0.0, 6.0)
-
-
 def _hard_sigmoid(vectors: Vectors, x: Value) -> Value:
     gate = _clip(vectors, vectors.builder.fadd(x, _constant(vectors, 3.0)), 0.0, 6.0)
     return vectors.builder.fdiv(gate, _constant(vectors, 6.0))

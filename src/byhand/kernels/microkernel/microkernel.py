@@ -2,8 +2,8 @@
 
     c[m, n] = initial[m, n] + sum over t, k of  a[m, t, k] * b[t, k, n]
 
-then the epilogue, before it is stored:  c * scale[n] + bias[n],  + residual[m, n],  0 where negative;  and after it is
-stored, but still in the L1 cache, an activation (activation.py).
+then the epilogue, before it is stored:  c * scale[n] + bias[n],  + residual[m, n],  0 where negative,  6 where
+greater;  and after it is stored, but still in the L1 cache, an activation (activation.py).
 
 m counts rows of the result (pixels, images, filter taps), n its columns (filters), t segments and k the elements of one.
 Tables of offsets say where rows and segments begin, so that a padded, strided, dilated or grouped convolution, its two
@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from byhand.kernels.microkernel.activation import activated, activation_steps
-from byhand.kernels.microkernel.operands import ACTIVATION_STEP, ADD, BIAS, RELU, RESIDUAL, SCALE, ZERO, Epilogue
+from byhand.kernels.microkernel.operands import ACTIVATION_STEP, ADD, BIAS, CAP, RELU, RESIDUAL, SCALE, ZERO, Epilogue
 from byhand.kernels.runtime.cpu import vector_unit
 from byhand.kernels.runtime.intrinsic import Intrinsic
 from byhand.kernels.runtime.types import Array
@@ -52,7 +52,7 @@ def _sum(a_wide, b_wide, a, b, c, extent, initial, epilogue):
                     total += a.array[at_a + k * a.step] * b.array[at_b + k * b.step]
             total = total * scale[column] + bias[column] if steps & SCALE else total
             total = total + residual[at_c] if steps & RESIDUAL else total
-            total = 0.0 if steps & RELU and total < 0.0 else total
+            total = 0.0 if steps & RELU and total < 0.0 else 6.0 if steps & CAP and total > 6.0 else total
             c.array[at_c] = activated(steps // ACTIVATION_STEP, total)
 
 
@@ -84,7 +84,7 @@ def _tile_bfloat16(a, b, c, extent, initial, epilogue):
                         total += left * bfloat16(b.array[at_b + k * b.step], high)
             total = total * scale[column] + bias[column] if steps & SCALE else total
             total = total + residual[at_c] if steps & RESIDUAL else total
-            total = 0.0 if steps & RELU and total < 0.0 else total
+            total = 0.0 if steps & RELU and total < 0.0 else 6.0 if steps & CAP and total > 6.0 else total
             c.array[at_c] = activated(steps // ACTIVATION_STEP, total)
 
 
@@ -117,7 +117,7 @@ def epilogue(
 ) -> Epilogue:
     """Return an epilogue; like: an array of the same type, for the empty ones that stand for None.
 
-    activation: "relu", one of activation.py's ACTIVATIONS, or None.
+    activation: None, "relu", "relu6" or one of activation.py's ACTIVATIONS.
     """
     steps = RELU * relu + SCALE * (scale is not None) + RESIDUAL * (residual is not None) + activation_steps(activation)
     empty = like.reshape(-1)[:0]

@@ -15,7 +15,7 @@ from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 
 from byhand.kernels.microkernel.activation_ir import call_activate
-from byhand.kernels.microkernel.operands import ADD, BIAS, RELU, RESIDUAL, SCALE
+from byhand.kernels.microkernel.operands import ADD, BIAS, CAP, RELU, RESIDUAL, SCALE
 from byhand.kernels.microkernel.scatter_ir import SCATTER_ROWS, Scatter, ScatterArguments
 from byhand.kernels.microkernel.simd import REALS, Vectors, element, operands, prefetch_line
 from byhand.kernels.runtime.cpu import CACHE_LINE_BYTES, vector_unit
@@ -368,9 +368,7 @@ class MacroKernel(Vectors):
         """Return a total plus the products of pairs of bfloat16 numbers."""
         pairs = ir.VectorType(BFloat(), 2 * self.lanes)
         kind = ir.FunctionType(self.vector, [self.vector, pairs, pairs])
-        dot = get_or_insert_function(
-            self.function.module, kind, f"llvm.x86.avx512bf16.dpbf16ps.{32 * self.lanes}"
-        )
+        dot = get_or_insert_function(self.function.module, kind, f"llvm.x86.avx512bf16.dpbf16ps.{32 * self.lanes}")
         return self.builder.call(dot, [total, self.builder.bitcast(a, pairs), self.builder.bitcast(b, pairs)])
 
     def _first_sums(self, c_rows: list[Value]) -> list[Value]:
@@ -413,7 +411,10 @@ class MacroKernel(Vectors):
             ]
 
         def clipped() -> list[Value]:
-            return [build.select(build.fcmp_ordered("<", value, self.zero), self.zero, value) for value in sums]
+            capped = build.icmp_signed("!=", build.and_(self.given.steps, WORD(CAP)), WORD(0))
+            highest = self.splat(build.select(capped, self.real(6.0), self.real(float("inf"))), self.real)
+            positive = [build.select(build.fcmp_ordered("<", value, self.zero), self.zero, value) for value in sums]
+            return [build.select(build.fcmp_ordered(">", value, highest), highest, value) for value in positive]
 
         for flag, change in ((SCALE, scaled), (RESIDUAL, added), (RELU, clipped)):
             before, then, after = build.block, *(self.function.append_basic_block() for _ in range(2))
