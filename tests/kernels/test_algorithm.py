@@ -9,6 +9,7 @@ from byhand.kernels import capture
 from byhand.kernels.conv import algorithm
 from byhand.kernels.conv.algorithm import ALGORITHMS, Problem, choose, force, supports
 from byhand.kernels.conv.problem import PASSES, ConvShape, Pooling
+from byhand.kernels.microkernel.microkernel import no_epilogue
 from byhand.kernels.runtime.launch_graph import fixed_weights
 from byhand.ops.conv.conv2d import conv_shape
 from byhand.ops.conv.linear import matrix_shape
@@ -59,9 +60,21 @@ def test_all_algorithms_that_apply_do_the_same(pass_name, name, dtype):
         arguments[2].fill(np.nan)
         candidate.launcher(pass_name)(*arguments)
         results.append(arguments[2].copy())
-    tolerance = (1e-5 if dtype is np.float32 else 1e-13) * np.abs(results[0]).max()
-    for result in results:
-        np.testing.assert_allclose(result, results[0], rtol=0, atol=tolerance)
+    unit = (1 if dtype is np.float32 else 2e-9) * largest_sum(pass_name, arguments)
+    for result, candidate in zip(results, able):
+        np.testing.assert_allclose(result, results[0], rtol=0, atol=candidate.error * unit)
+
+
+def largest_sum(pass_name, arguments):
+    """Return the largest sum of |x * weight| that an element of a result adds up: the unit of an algorithm's error."""
+    arguments = tuple(abs(value) if isinstance(value, np.ndarray) else value for value in arguments)
+    out = arguments[2]
+    if pass_name == "forward":
+        arguments = (*arguments[:3], no_epilogue(out.reshape(-1)[:0]), arguments[4])
+    chosen = {"backward_weights": "direct"}.get(pass_name, "packed")
+    shape = arguments[-1]
+    ALGORITHMS["depthwise" if shape.depthwise else chosen].launcher(pass_name)(*arguments)
+    return out.max()
 
 
 @pytest.mark.parametrize(
@@ -156,7 +169,7 @@ def test_a_dense_algorithm_can_be_forced_on_a_max_pooled_convolution():
 def test_sparse_does_not_apply_to_many_weights():
     asked, _, _ = pooled_problem("padded")
     large = asked._replace(shape=asked.shape._replace(depth=512, filters_per_group=512))
-    assert choose(large).name == "direct"
+    assert choose(large).name == "winograd2x2"
     with (
         force("sparse"),
         pytest.raises(ArgumentError, match="sparse does not apply to the backward_weights of a conv2d_max_pool"),
@@ -174,7 +187,7 @@ def test_every_problem_has_an_algorithm():
     ("name", "chosen"),
     [
         ("small", ("direct", "packed", "direct")),
-        ("many pixels", ("packed", "packed", "direct")),
+        ("many pixels", ("winograd4x4",) * 3),
         ("depthwise", ("depthwise",) * 3),
     ],
 )

@@ -36,12 +36,16 @@ from byhand.kernels.conv.packed import packed
 from byhand.kernels.conv.problem import PASSES, Algorithm, ConvShape, Pooling, Problem
 from byhand.kernels.conv.sparse import sparse
 from byhand.kernels.conv.transposed import transposed
+from byhand.kernels.conv.winograd import winograd2x2, winograd4x4, winograd6x6
 from byhand.kernels.microkernel.operands import Epilogue
 from byhand.kernels.runtime.launch_graph import weights_are_fixed
 from byhand.kernels.runtime.types import Array
 
 # Of algorithms with the same cost the first is chosen.
-ALGORITHMS = {algorithm.name: algorithm for algorithm in (sparse, direct, packed, depthwise, gemv, transposed)}
+ALGORITHMS = {
+    algorithm.name: algorithm
+    for algorithm in (sparse, direct, packed, depthwise, gemv, transposed, winograd4x4, winograd2x2, winograd6x6)
+}
 
 
 class _Settings(threading.local):

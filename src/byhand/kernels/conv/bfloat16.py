@@ -40,9 +40,17 @@ def pairs_of(x: Array, channels: int) -> Array:
     words = scratch(rows * half, dtype=np.float32)
     block = max(1, BLOCK_ELEMENTS // channels)
     if channels % 2 == 0:
-        launch(round_all, cdiv(x.size, BLOCK_ELEMENTS), x.reshape(-1).view(np.uint32), words.view(np.uint16), BLOCK_ELEMENTS)
+        launch(
+            round_all,
+            cdiv(x.size, BLOCK_ELEMENTS),
+            x.reshape(-1).view(np.uint32),
+            words.view(np.uint16),
+            BLOCK_ELEMENTS,
+        )
     else:
-        launch(round_rows, cdiv(rows, block), x.reshape(-1).view(np.uint32), words.view(np.uint16), channels, rows, block)
+        launch(
+            round_rows, cdiv(rows, block), x.reshape(-1).view(np.uint32), words.view(np.uint16), channels, rows, block
+        )
     return words
 
 
@@ -64,7 +72,10 @@ def round_all(x, out, size, block):
 @kernel
 def round_rows(x, out, channels, rows, size, block):
     for row in range(block * size, min((block + 1) * size, rows)):
-        source, target = x[row * channels : (row + 1) * channels], out[row * (channels + 1) : (row + 1) * (channels + 1)]
+        source, target = (
+            x[row * channels : (row + 1) * channels],
+            out[row * (channels + 1) : (row + 1) * (channels + 1)],
+        )
         for i in range(channels):
             target[i] = rounded(source[i])
         target[channels] = 0
@@ -100,25 +111,55 @@ def _sweep(a, weight, c, epilogue, shape, plan_of, transposed):
     tile_step = taps * half * columns
     panels = scratch(shape.groups * tiles * tile_step, dtype=np.float32)
     launch(
-        pack_pairs, taps, weight.reshape(-1).view(np.uint32), panels.view(np.uint16), taps, shape.depth, shape.groups, columns, transposed
+        pack_pairs,
+        taps,
+        weight.reshape(-1).view(np.uint32),
+        panels.view(np.uint16),
+        taps,
+        shape.depth,
+        shape.groups,
+        columns,
+        transposed,
     )
     filters = Filters(panels, tiles * tile_step, tile_step, columns)
     channels = Channels(shape.groups, half, wide, columns, 0)
     plan = plan_of(half)
-    launch(sweep_bfloat16, plan.blocks, images_of(words, (1, 1) if transposed else shape.stride), filters, images_of(c, shape.stride if transposed else (1, 1)), channels, epilogue, plan)
+    launch(
+        sweep_bfloat16,
+        plan.blocks,
+        images_of(words, (1, 1) if transposed else shape.stride),
+        filters,
+        images_of(c, shape.stride if transposed else (1, 1)),
+        channels,
+        epilogue,
+        plan,
+    )
 
 
 def forward(x: Array, weight: Array, y: Array, epilogue: Epilogue, shape: ConvShape) -> None:
     columns = vector_unit().tile_columns(x.dtype)
-    _sweep(x, weight, y, epilogue, shape, lambda half: forward_plan(shape._replace(depth=half), len(x), 4, columns, columns), False)
+    _sweep(
+        x,
+        weight,
+        y,
+        epilogue,
+        shape,
+        lambda half: forward_plan(shape._replace(depth=half), len(x), 4, columns, columns),
+        False,
+    )
 
 
 def backward_data(weight: Array, grad_y: Array, grad_x: Array, shape: ConvShape) -> None:
     columns = vector_unit().tile_columns(grad_y.dtype)
     nothing = no_epilogue(grad_x.reshape(-1)[:0])
     _sweep(
-        grad_y, weight, grad_x, nothing, shape,
-        lambda half: backward_data_plan(shape._replace(filters_per_group=half), len(grad_x), 4, columns), True,
+        grad_y,
+        weight,
+        grad_x,
+        nothing,
+        shape,
+        lambda half: backward_data_plan(shape._replace(filters_per_group=half), len(grad_x), 4, columns),
+        True,
     )
 
 
@@ -132,8 +173,11 @@ def backward_weights(x: Array, grad_y: Array, grad_weight: Array, shape: ConvSha
     packed_x = pixel_pairs(x, taps, pairs, shape.stride[1], shape.dilation[1], -shape.padding[2])
     packed_grad = pixel_pairs(grad_y, 1, pairs, 1, 1, 0)
     packed_shape = shape._replace(
-        image=(shape.image[0], taps * pairs), output=(shape.output[0], pairs), stride=(shape.stride[0], 1),
-        padding=(*shape.padding[:2], 0, 0), dilation=(shape.dilation[0], pairs),
+        image=(shape.image[0], taps * pairs),
+        output=(shape.output[0], pairs),
+        stride=(shape.stride[0], 1),
+        padding=(*shape.padding[:2], 0, 0),
+        dilation=(shape.dilation[0], pairs),
     )
     channels = Channels(shape.groups, shape.depth, shape.filters_per_group, vector_unit().tile_columns(x.dtype), 0)
     launch_backward_weights(backward_weights_bfloat16, packed_x, packed_grad, grad_weight, channels, packed_shape)
@@ -148,8 +192,19 @@ def pixel_pairs(x: Array, taps: int, pairs: int, stride: int, dilation: int, fir
     words = scratch(n, height, taps * pairs, channels, dtype=np.float32)
     rows = max(1, BLOCK_ELEMENTS // (2 * pairs * channels * taps))
     launch(
-        pack_pixels, cdiv(n * height, rows), x.reshape(-1).view(np.uint32), words.reshape(-1).view(np.uint32),
-        n * height, width, channels, taps, pairs, stride, dilation, first, rows,
+        pack_pixels,
+        cdiv(n * height, rows),
+        x.reshape(-1).view(np.uint32),
+        words.reshape(-1).view(np.uint32),
+        n * height,
+        width,
+        channels,
+        taps,
+        pairs,
+        stride,
+        dilation,
+        first,
+        rows,
     )
     return words
 
@@ -164,7 +219,11 @@ def pack_pixels(x, words, height, width, channels, taps, pairs, stride, dilation
                 out = words[start : start + channels]
                 low, high = 0 <= q < width, 0 <= q + stride < width
                 left = x[(row * width + q) * channels : (row * width + q + 1) * channels] if low else x[:0]
-                right = x[(row * width + q + stride) * channels : (row * width + q + stride + 1) * channels] if high else x[:0]
+                right = (
+                    x[(row * width + q + stride) * channels : (row * width + q + stride + 1) * channels]
+                    if high
+                    else x[:0]
+                )
                 if low and high:
                     for c in range(channels):
                         out[c] = rounded(left[c]) | rounded(right[c]) << 16
@@ -179,4 +238,6 @@ def pack_pixels(x, words, height, width, channels, taps, pairs, stride, dilation
                         out[c] = 0
 
 
-bfloat16 = Algorithm("bfloat16", applies, cost, forward=forward, backward_data=backward_data, backward_weights=backward_weights)
+bfloat16 = Algorithm(
+    "bfloat16", applies, cost, forward=forward, backward_data=backward_data, backward_weights=backward_weights
+)

@@ -39,6 +39,12 @@ from byhand.kernels.runtime.types import Array, Indices
 # Elements of a patch up to which all pixels are summed: listing a maximum is more work than multiplying so many by 0.
 DENSE_MAX_PATCH = 16
 
+# FLOPs of the register tile in the time of one FLOP of a maximum, whose patch lies anywhere.
+MAXIMUM_FLOPS = 3
+
+# The cost, at most, in parts of that of all pixels.
+MAX_COST = 0.9
+
 
 def applies(problem: Problem) -> bool:
     """Tell whether a max pooling follows, and each part of the batch can have a sum of its own: the filters are few enough."""
@@ -46,12 +52,13 @@ def applies(problem: Problem) -> bool:
 
 
 def cost(problem: Problem) -> float:
-    """Return the FLOPs of the maxima: one pixel of each pooling window.
+    """Return the FLOPs of the maxima, one pixel of each pooling window: each takes the time of MAXIMUM_FLOPS of the tile's.
 
     The cost ignores that a small patch may be summed over all pixels: that depends on the gradients that are asked for, too.
+    Where windows overlap, maxima coincide: it is never more than that of all pixels.
     """
     assert problem.pooling is not None
-    return problem.flops / prod(problem.pooling.stride)
+    return problem.flops * min(MAXIMUM_FLOPS / prod(problem.pooling.stride), MAX_COST)
 
 
 def max_pool_backward(

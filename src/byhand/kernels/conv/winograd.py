@@ -1,338 +1,278 @@
-"""winograd: 3x3 convolutions with fewer multiplications, by transforms of small tiles.
+"""winograd: 3x3 convolutions with a fraction of the multiplications, through transforms of small tiles.
 
-Draft.
+    F(2x2, 3x3)  16 products for 36     F(4x4, 3x3)  36 for 144     F(6x6, 3x3)  64 for 324
+
+A tile of m x m outputs sees (m + 2)^2 inputs. Tiles and filters are transformed, multiplied element by element, and the
+products are transformed to outputs; winograd_arrays.py has the matrices, where they come from, and the sums as arrays. For each
+of the (m + 2)^2 elements the sum over channels is a matrix product (tiles, C) x (C, K): that is where the time goes, and the
+register tile does it. Larger tiles save more products, and cost more in transforms, in edges (an image of 14 pixels has 3.5
+tiles of 4), in memory for the filters, and in digits:
+
+    error of an output, in parts of the sum of |x * weight| that it adds up: 2x2 ..., 4x4 ..., 6x6 ...; direct ...
+
+Where there are many tiles, each thread takes a block of them through all steps, in its L2 cache. Where there are few (one
+image, deep layers), the transformed filters are the most memory, and each step is distributed by itself: threads then read
+different filters. backward_data is forward with filters turned by 180 degrees. backward_weights takes the tiles of grad_y as
+filters of m x m taps.
+
+An infinity or NaN in an image spreads to all outputs of its tiles.
 """
 
 from __future__ import annotations
 
-from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 from math import ceil, prod
-from typing import NamedTuple
 
 import numpy as np
 
+from byhand.kernels.conv.packed import PACK_BLOCK_WEIGHTS, pack_transposed
 from byhand.kernels.conv.problem import Algorithm, ConvShape, Problem
-from byhand.kernels.microkernel.bilinear_map import Grid, bilinear_map
-from byhand.kernels.microkernel.microkernel import no_epilogue, tile
-from byhand.kernels.microkernel.operands import ADD, BIAS, RELU, RESIDUAL, ZERO, A, B, C, Epilogue, Extent
-from byhand.kernels.runtime.cpu import cache_size, vector_unit
-from byhand.kernels.runtime.kernel import cdiv, kernel
+from byhand.kernels.conv.winograd_arrays import TAPS
+from byhand.kernels.conv.winograd_kernels import (
+    Panels,
+    Patches,
+    Planes,
+    Taps,
+    TiledImages,
+    Tiling,
+    WinogradKernels,
+    make_kernels,
+    multiply,
+    sum_products,
+)
+from byhand.kernels.microkernel.microkernel import no_epilogue
+from byhand.kernels.microkernel.operands import ADD, SCALE, ZERO, Epilogue
+from byhand.kernels.runtime.cpu import CACHE_LINE_BYTES, cache_size, vector_unit
+from byhand.kernels.runtime.kernel import cdiv
 from byhand.kernels.runtime.launch import launch, scratch
-from byhand.kernels.runtime.launch_graph import scratch_workers
-from byhand.kernels.runtime.types import Array, Indices
+from byhand.kernels.runtime.launch_graph import prepared, scratch_workers
+from byhand.kernels.runtime.types import Array
 
-POINTS = tuple(map(Fraction, ("0", "1", "-1", "2", "-2", "1/2", "-1/2")))
-TAPS = 3
+# Part of the L2 cache that the planes of a block of tiles take.
+L2_FRACTION = 4
+
+# Blocks, at least, into which the tiles are divided, so that threads end at the same time.
+MIN_BLOCKS = 16
+
+# Tiles up to which each step is distributed by itself.
+FEW_TILES = 112
+
+# Tiles, at most, that each step takes at a time where it is distributed by itself.
+MAX_CHUNK_TILES = 512
+
+# Channels of a panel of filters that a block transforms.
+FILTER_CHANNELS = 32
+
+# Bytes of the planes of a chunk of tiles in backward_weights, and the fewest tiles of one.
+CHUNK_BYTES = 4 * 1024 * 1024
+MIN_CHUNK_TILES = 128
+
+# FLOPs of the register tile in the time of one of the products of a plane, and in that of one element of a transform: of the
+# images, the products and the filters. Fitted to the CPU time of 136 problems (Zen 4, AVX-512).
+PRODUCT_FLOPS = {2: 1.05, 4: 1.15, 6: 1.45}
+IMAGE_FLOPS, OUTPUT_FLOPS, FILTER_FLOPS = 25, 20, 40
+
+# The same of backward_weights: the images, grad_y and the sums.
+WEIGHTS_IMAGE_FLOPS, WEIGHTS_GRADIENT_FLOPS, WEIGHTS_SUM_FLOPS = 38, 20, 45
+
+# FLOPs of the register tile in the time of reading a byte of filters from memory.
+MEMORY_FLOPS = 5
+
+# FLOPs of the register tile in the time of the launches that a direct convolution has not.
+LAUNCH_FLOPS = 150_000
+
+# Rows that a register tile of fewer rows takes the time of.
+MIN_TILE_ROWS = 4
+
+# The bounds of the error, see Algorithm.
+ERRORS = {2: 1e-5, 4: 5e-5, 6: 1e-4}
 
 
 @cache
-def matrices(outputs: int, taps: int):
-    """Return (BT, G, AT) of F(outputs, taps), by Toom and Cook: polynomials through points, one of them at infinity."""
-    size = outputs + taps - 1
-    points = POINTS[: size - 1]
-
-    def product(roots):
-        coefficients = [Fraction(1)]
-        for root in roots:
-            shifted = [Fraction(0), *coefficients]
-            coefficients = [a - root * b for a, b in zip(shifted, [*coefficients, Fraction(0)])]
-        return coefficients
-
-    bt, g = [], []
-    for j, point in enumerate(points):
-        others = [other for k, other in enumerate(points) if k != j]
-        scale = prod(point - other for other in others)
-        bt.append([*product(others), Fraction(0)])
-        g.append([point**r / scale for r in range(taps)])
-    bt.append(product(points))
-    g.append([Fraction(int(r == taps - 1)) for r in range(taps)])
-    at = [[point**i for point in points] + [Fraction(int(i == outputs - 1))] for i in range(outputs)]
-    return tuple(tuple(tuple(map(float, row)) for row in matrix) for matrix in (bt, g, at))
-
-
-class Tiled(NamedTuple):
-    """Images cut into tiles: each begins `step` pixels after the one before, the first at (top, left)."""
-
-    array: Array
-    height: int
-    width: int
-    channels: int
-    top: int
-    left: int
-    step: int
-
-
-class Tiling(NamedTuple):
-    """The tiles of all images, and of a block of work."""
-
-    tiles: int  # of all images
-    down: int
-    across: int
-    block_tiles: int
-
-
-class Planes(NamedTuple):
-    """Transformed tiles: element (g, t, c) = array[g * plane + t * channels + c], for each worker."""
-
-    array: Array
-    plane: int
-    channels: int
-    rows: Indices
-
-
-class Patches(NamedTuple):
-    """Memory for a patch of each worker."""
-
-    array: Array
-    size: int
-
-
-def make(outputs: int):
-    size = outputs + 2
-    planes = size * size
-    unit = size + 1  # the plane of the points (1, 1): it adds to all pixels of a tile alike
-    bt, g, at = matrices(outputs, TAPS)
-    map_input, map_filter, map_output = bilinear_map(bt), bilinear_map(g), bilinear_map(at)
-    _, g_weights, at_weights = matrices(TAPS, outputs)
-    map_gradient, map_weights = bilinear_map(g_weights), bilinear_map(at_weights)
-
-    @kernel
-    def transform_filters(weight, u, channels, filters, columns, block):
-        """Transform the filters of one channel: (3, 3, C, K) -> (planes, tiles of K, C, columns)."""
-        tiles = cdiv(filters, columns)
-        for t in range(tiles):
-            map_filter(
-                Grid(weight, block * filters + t * columns, TAPS * channels * filters, channels * filters),
-                Grid(u, (t * channels + block) * columns, size * tiles * channels * columns, tiles * channels * columns),
-                min(columns, filters - t * columns),
-            )
-
-    def transform_inputs(x, tiling, v, v0, patches, first, end, worker):
-        for t in range(first, end):
-            source = tile_of(x, tiling, t, size, patches, worker)
-            map_input(source, Grid(v.array, v0 + (t - first) * v.channels, size * v.plane, v.plane), x.channels)
-
-    @kernel
-    def forward(x, y, u, columns, epilogue, tiling, v, products, patches, segments, block, worker):
-        """Compute one block of tiles."""
-        first = block * tiling.block_tiles
-        end = min(first + tiling.block_tiles, tiling.tiles)
-        v0, p0 = worker * planes * v.plane, worker * planes * products.plane
-        transform_inputs(x, tiling, v, v0, patches, first, end, worker)
-        tiles = cdiv(y.channels, columns)
-        for plane in range(planes):
-            for t in range(tiles):
-                tile(
-                    A(v.array, v0 + plane * v.plane, v.rows, segments, 1),
-                    B(u, (plane * tiles + t) * x.channels * columns, segments, columns),
-                    C(products.array, p0 + plane * products.plane + t * columns, products.rows, t * columns),
-                    Extent(end - first, min(columns, y.channels - t * columns), 1, x.channels),
-                    BIAS if plane == unit and epilogue.bias.size > 0 else ZERO,
-                    only_bias(epilogue),
-                )
-        for t in range(first, end):
-            source = Grid(products.array, p0 + (t - first) * y.channels, size * products.plane, products.plane)
-            n, place = t // (tiling.down * tiling.across), t % (tiling.down * tiling.across)
-            row, column = place // tiling.across * outputs, place % tiling.across * outputs
-            rows, columns_in = min(outputs, y.height - row), min(outputs, y.width - column)
-            line, begin = y.width * y.channels, ((n * y.height + row) * y.width + column) * y.channels
-            if rows == outputs and columns_in == outputs:
-                map_output(source, Grid(y.array, begin, line, y.channels), y.channels)
-            else:
-                patch = worker * patches.size
-                map_output(source, Grid(patches.array, patch, outputs * y.channels, y.channels), y.channels)
-                for i in range(rows):
-                    start = patch + i * outputs * y.channels
-                    copy(patches.array[start : start + columns_in * y.channels], y.array, begin + i * line)
-            for i in range(rows):
-                finish(y.array, begin + i * line, columns_in * y.channels, epilogue)
-
-    @kernel
-    def transform_chunk(x, grad, tiling, v, w, patches, chunk, block, worker):
-        """Transform a block of a chunk's tiles, of the images and of the gradients."""
-        begin = chunk * v.rows.size
-        first = begin + block * tiling.block_tiles
-        end = min(first + tiling.block_tiles, begin + v.rows.size, tiling.tiles)
-        transform_inputs(x, tiling, v, (first - begin) * v.channels, patches, first, end, worker)
-        for t in range(first, end):
-            source = tile_of(grad, tiling, t, outputs, patches, worker)
-            map_gradient(source, Grid(w.array, (t - begin) * w.channels, size * w.plane, w.plane), grad.channels)
-
-    @kernel
-    def sum_products(v, w, sums, rows, columns, parts, tiles, chunk, segments, block):
-        """Add the products of a chunk, of one plane and one part of the channels: sums (planes, C, K)."""
-        plane, part = block // parts, block % parts
-        first, end = part * v.channels // parts, (part + 1) * v.channels // parts
-        count = min(v.rows.size, tiles - chunk * v.rows.size)
-        for k in range(0, w.channels, columns):
-            tile(
-                A(v.array, plane * v.plane + first, rows, segments, v.channels),
-                B(w.array, plane * w.plane + k, segments, w.channels),
-                C(sums.array, plane * sums.plane + first * w.channels + k, sums.rows, 0),
-                Extent(end - first, min(columns, w.channels - k), 1, count),
-                ADD if chunk else ZERO,
-                no_epilogue(sums.array),
-            )
-
-    @kernel
-    def finish_weights(sums, weight, channels, filters, block):
-        """Transform the sums of one channel: (planes, C, K) -> (3, 3, C, K)."""
-        map_weights(
-            Grid(sums.array, block * filters, size * sums.plane, sums.plane),
-            Grid(weight, block * filters, TAPS * channels * filters, channels * filters),
-            filters,
-        )
-
-    return transform_filters, forward, transform_chunk, sum_products, finish_weights
-
-
-def tile_of(x, tiling, t, size, patches, worker):
-    """Return tile t of some images as a grid: where it lies, or a copy in which pixels beyond the edges are 0."""
-    n, place = t // (tiling.down * tiling.across), t % (tiling.down * tiling.across)
-    row, column = place // tiling.across * x.step + x.top, place % tiling.across * x.step + x.left
-    line = size * x.channels
-    if row >= 0 and row + size <= x.height and column >= 0 and column + size <= x.width:
-        return Grid(x.array, ((n * x.height + row) * x.width + column) * x.channels, x.width * x.channels, x.channels)
-    low, high = min(size, max(0, -column)), max(0, min(size, x.width - column))
-    for i in range(size):
-        start, p = worker * patches.size + i * line, row + i
-        target = patches.array[start : start + line]
-        if p < 0 or p >= x.height or low >= high:
-            clear(target)
-            continue
-        begin = ((n * x.height + p) * x.width + column + low) * x.channels
-        clear(target[: low * x.channels])
-        copy(x.array[begin : begin + (high - low) * x.channels], target, low * x.channels)
-        clear(target[high * x.channels :])
-    return Grid(patches.array, worker * patches.size, line, x.channels)
-
-
-def clear(target):
-    for k in range(target.size):
-        target[k] = 0.0
-
-
-def copy(source, target, start):
-    out = target[start : start + source.size]
-    for k in range(source.size):
-        out[k] = source[k]
-
-
-def only_bias(epilogue):
-    """Return the epilogue of the products: nothing, with the bias to start from."""
-    return Epilogue(0, epilogue.bias, epilogue.bias, epilogue.bias)
-
-
-def finish(y, begin, length, epilogue):
-    """Add the residual and clip."""
-    out = y[begin : begin + length]
-    if epilogue.steps & RESIDUAL:
-        residual = epilogue.residual[begin : begin + length]
-        for k in range(length):
-            out[k] += residual[k]
-    if epilogue.steps & RELU:
-        for k in range(length):
-            out[k] = 0.0 if out[k] < 0.0 else out[k]
-
-
-@kernel
-def transpose_filters(weight, transposed, channels, filters, block):
-    """Turn one tap of the filters by 180 degrees: (3, 3, C, K) -> (3, 3, K, C)."""
-    for k in range(filters):
-        row = (8 - block) * channels * filters + k * channels
-        for c in range(channels):
-            transposed[row + c] = weight[(block * channels + c) * filters + k]
-
-
-KERNELS = {outputs: make(outputs) for outputs in (2, 4, 6)}
+def kernels(outputs: int) -> WinogradKernels:
+    """Return the kernels of a tile size."""
+    return make_kernels(outputs)
 
 
 def applies(problem: Problem) -> bool:
+    """Tell whether a problem is a 3x3 convolution of stride 1."""
     shape = problem.shape
-    return (
-        shape.kernel == (3, 3)
-        and shape.stride == (1, 1) == shape.dilation
-        and shape.groups == 1
-        and not problem.matrix
+    steps = {*shape.stride, *shape.dilation}
+    return shape.kernel == (TAPS, TAPS) and steps == {1} and not problem.matrix and not shape.depthwise
+
+
+def cost(problem: Problem, outputs: int) -> float:
+    """Return the FLOPs of the products, and of the time of the transforms."""
+    shape, planes = problem.shape, plane_count(outputs)
+    depth, filters, grid = shape.depth, shape.filters_per_group, shape.output
+    if problem.pass_name == "backward_data":
+        depth, filters, grid = filters, depth, shape.image
+    tiles = problem.images * prod(tiles_of(grid, outputs))
+    whole, rest = divmod(tiles, vector_unit().tile_rows)
+    rows = whole * vector_unit().tile_rows + (max(rest, MIN_TILE_ROWS) if rest else 0)
+    products = 2 * PRODUCT_FLOPS[outputs] * rows * depth * filters
+    if problem.pass_name == "backward_weights":
+        image_flops, output_flops, filter_flops = WEIGHTS_IMAGE_FLOPS, WEIGHTS_GRADIENT_FLOPS, WEIGHTS_SUM_FLOPS
+    else:
+        image_flops, output_flops, filter_flops = IMAGE_FLOPS, OUTPUT_FLOPS, FILTER_FLOPS
+        products = max(products, MEMORY_FLOPS * problem.itemsize * depth * filters)
+    channels, outs = (_whole_vectors(shape.groups * count, problem) for count in (depth, filters))
+    transforms = tiles * (image_flops * channels + output_flops * outs)
+    if not problem.fixed_weights:
+        transforms += filter_flops * depth * _whole_vectors(filters, problem) * shape.groups
+    return planes * (shape.groups * products + transforms) + LAUNCH_FLOPS
+
+
+def _whole_vectors(channels: int, problem: Problem) -> int:
+    """Return how many channels a transform computes: whole vectors."""
+    lanes = vector_unit().lanes(f"f{problem.itemsize}")
+    return ceil(channels / lanes) * lanes
+
+
+def forward(x: Array, weight: Array, y: Array, epilogue: Epilogue, shape: ConvShape, outputs: int) -> None:
+    """Launch y = x convolved with weight."""
+    columns = panel_columns(shape.filters_per_group, x.dtype)
+    scale = epilogue.scale if epilogue.steps & SCALE else epilogue.scale[:0]
+    taps = Taps(weight.reshape(-1), shape.filters_per_group, columns, shape.filters, shape.depth * shape.filters, scale)
+    u = Panels(weight, shape.groups, shape.filters_per_group, shape.depth, columns)
+    key = "winograd", outputs, weight.ctypes.data, scale.size
+    u = u._replace(array=prepared(key, panel_size(u, outputs), x.dtype, partial(_transform_filters, taps, u, outputs)))
+    images = tiled(x, outputs, shape.padding[0], shape.padding[2])
+    _convolve(images, y, u, epilogue, outputs)
+
+
+def backward_data(weight: Array, grad_y: Array, grad_x: Array, shape: ConvShape, outputs: int) -> None:
+    """Launch the gradient of the images: grad_y convolved with the filters turned by 180 degrees."""
+    columns, taps = panel_columns(shape.depth, grad_y.dtype), TAPS * TAPS
+    tiles, slices = ceil(shape.depth / columns), ceil(shape.depth * shape.filters / PACK_BLOCK_WEIGHTS)
+    tap_step = shape.filters_per_group * columns
+    turned = scratch(shape.groups * tiles * taps * tap_step, dtype=weight.dtype)
+    by_tap = weight.reshape(taps, shape.depth, -1)
+    launch(pack_transposed, taps * slices, by_tap, turned, shape.groups, columns, slices)
+    filters = Taps(turned, tiles * taps * tap_step, taps * tap_step, columns, tap_step, turned[:0])
+    u = Panels(weight, shape.groups, shape.depth, shape.filters_per_group, columns)
+    u = u._replace(array=scratch(panel_size(u, outputs), dtype=weight.dtype))
+    _transform_filters(filters, u, outputs, u.array)
+    top, left = (TAPS - 1 - size for size in shape.padding[::2])
+    _convolve(tiled(grad_y, outputs, top, left), grad_x, u, no_epilogue(grad_x.reshape(-1)[:0]), outputs)
+
+
+def backward_weights(x: Array, grad_y: Array, grad_weight: Array, shape: ConvShape, outputs: int) -> None:
+    """Launch the gradient of the filters, one chunk of tiles after the other."""
+    own, planes, line = kernels(outputs), plane_count(outputs), CACHE_LINE_BYTES // x.itemsize
+    columns, down, across = vector_unit().tile_columns(x.dtype), *tiles_of(shape.output, outputs)
+    tiles = len(x) * down * across
+    fit = CHUNK_BYTES // (planes * (shape.channels + shape.filters) * x.itemsize)
+    chunk_tiles = min(tiles, max(MIN_CHUNK_TILES, fit))
+    tiling = Tiling(tiles, down, across, ceil(chunk_tiles / MIN_BLOCKS))
+    v, w = (shared_planes(chunk_tiles, count, planes, line, x.dtype) for count in (shape.channels, shape.filters))
+    sums = shared_planes(shape.depth, shape.filters, planes, line, x.dtype)
+    patches = patches_of(max(shape.channels, shape.filters), planes, x.dtype)
+    images, grads = tiled(x, outputs, shape.padding[0], shape.padding[2]), tiled(grad_y, outputs, 0, 0)
+    blocks, parts = cdiv(chunk_tiles, tiling.block_tiles), max(1, shape.depth // 64)
+    rows, segments = np.arange(shape.depth), np.zeros(1, np.int64)
+    for start in range(0, tiles, chunk_tiles):
+        count, initial = min(chunk_tiles, tiles - start), ADD if start else ZERO
+        launch(own.transform_images, blocks, images, tiling, v, patches, start)
+        launch(own.transform_gradients, blocks, grads, tiling, w, patches, start)
+        launch(sum_products, planes * parts, v, w, sums, rows, columns, shape.groups, parts, count, initial, segments)
+    launch(own.transform_sums, shape.depth, sums, grad_weight.reshape(-1), shape.filters)
+
+
+def algorithm(outputs: int) -> Algorithm:
+    """Return the algorithm of a tile size."""
+    return Algorithm(
+        f"winograd{outputs}x{outputs}",
+        applies,
+        partial(cost, outputs=outputs),
+        forward=partial(forward, outputs=outputs),
+        backward_data=partial(backward_data, outputs=outputs),
+        backward_weights=partial(backward_weights, outputs=outputs),
+        error=ERRORS[outputs],
     )
 
 
-def cost(problem: Problem) -> float:
-    return float("inf")
+winograd2x2, winograd4x4, winograd6x6 = map(algorithm, (2, 4, 6))
 
 
-def tiled(x: Array, top: int, left: int, step: int) -> Tiled:
-    return Tiled(x.reshape(-1), *x.shape[1:], -top, -left, step)
+def _transform_filters(taps: Taps, u: Panels, outputs: int, array: Array) -> None:
+    """Launch the transform of filters into an array."""
+    size = TAPS * TAPS * u.columns
+    patches = Patches(scratch(scratch_workers() * size, dtype=array.dtype), size)
+    panels, parts = u.groups * ceil(u.filters_per_group / u.columns), ceil(u.channels / FILTER_CHANNELS)
+    launch(kernels(outputs).transform_filters, panels * parts, taps, u._replace(array=array), parts, patches)
 
 
-def run_forward(x, weight, y, epilogue, top, left, outputs=4, block_tiles=None):
-    _, out_height, out_width, filters = y.shape
-    channels, size, workers = x.shape[3], outputs + 2, scratch_workers()
-    columns, rows = vector_unit().tile_columns(x.dtype), vector_unit().tile_rows
-    down, across = ceil(out_height / outputs), ceil(out_width / outputs)
-    tiles = len(x) * down * across
-    if block_tiles is None:
-        fit = cache_size(2) // 2 // (size * size * (channels + filters) * x.itemsize)
-        block_tiles = max(1, min(max(1, fit // rows) * rows, ceil(tiles / 16 / rows) * rows))
-    transform_filters, forward, *_ = KERNELS[outputs]
-    u = scratch(size * size * ceil(filters / columns) * channels * columns, dtype=x.dtype)
-    launch(transform_filters, channels, weight.reshape(-1), u, channels, filters, columns)
-    line = 64 // x.itemsize
-
-    def planes(channels):
-        plane = block_tiles * channels + line
-        return Planes(scratch(workers * size * size * plane, dtype=x.dtype), plane, channels, np.arange(block_tiles) * channels)
-
-    patch = size * size * max(channels, filters)
-    launch(
-        forward, cdiv(tiles, block_tiles), tiled(x, top, left, outputs), tiled(y, 0, 0, outputs), u, columns, epilogue,
-        Tiling(tiles, down, across, block_tiles), planes(channels), planes(filters),
-        Patches(scratch(workers * patch, dtype=x.dtype), patch), np.zeros(1, np.int64),
-    )
+def _convolve(x: TiledImages, y: Array, u: Panels, epilogue: Epilogue, outputs: int) -> None:
+    """Launch y from images and transformed filters."""
+    own, planes, line, dtype = kernels(outputs), plane_count(outputs), CACHE_LINE_BYTES // y.itemsize, y.dtype
+    (down, across), segments = tiles_of(y.shape[1:3], outputs), np.zeros(1, np.int64)
+    tiles, images = len(y) * down * across, tiled(y, outputs, 0, 0)
+    patches = patches_of(max(x.channels, y.shape[3]), planes, dtype)
+    if tiles > FEW_TILES and u.array.nbytes <= cache_size(3) // 2:
+        block_tiles = tiles_of_block(tiles, planes * (x.channels + y.shape[3]) * y.itemsize)
+        v, products = (worker_planes(block_tiles, count, planes, line, dtype) for count in (x.channels, y.shape[3]))
+        tiling = Tiling(tiles, down, across, block_tiles)
+        blocks = cdiv(tiles, block_tiles)
+        launch(own.convolve, blocks, x, images, u, epilogue, tiling, v, products, patches, segments)
+        return
+    chunk_tiles = min(tiles, MAX_CHUNK_TILES)
+    v, products = (shared_planes(chunk_tiles, count, planes, line, dtype) for count in (x.channels, y.shape[3]))
+    tiling = Tiling(tiles, down, across, cdiv(chunk_tiles, MIN_BLOCKS))
+    blocks, parts = cdiv(chunk_tiles, tiling.block_tiles), 1
+    for start in range(0, tiles, chunk_tiles):
+        count = min(chunk_tiles, tiles - start)
+        launch(own.transform_images, blocks, x, tiling, v, patches, start)
+        launch(multiply, planes * parts, v, u, products, planes, outputs + TAPS, parts, count, epilogue, segments)
+        launch(own.transform_products, blocks, products, images, tiling, epilogue, patches, start)
 
 
-def run_backward_weights(x, grad_y, grad_weight, top, left, outputs=4, chunk_tiles=None):
-    _, out_height, out_width, filters = grad_y.shape
-    channels, size, workers = x.shape[3], outputs + 2, scratch_workers()
-    columns, rows = vector_unit().tile_columns(x.dtype), vector_unit().tile_rows
-    down, across = ceil(out_height / outputs), ceil(out_width / outputs)
-    tiles = len(x) * down * across
-    if chunk_tiles is None:
-        chunk_tiles = max(128, 4 * 1024 * 1024 // (size * size * (channels + filters) * x.itemsize))
-    chunk_tiles = min(chunk_tiles, tiles)
-    _, _, transform_chunk, sum_products, finish_weights = KERNELS[outputs]
-    line = 64 // x.itemsize
-    tiling = Tiling(tiles, down, across, max(1, ceil(chunk_tiles / 16)))
-
-    def planes(count, channels):
-        plane = count * channels + line
-        return Planes(scratch(size * size * plane, dtype=x.dtype), plane, channels, np.arange(count) * channels)
-
-    v, w, sums = planes(chunk_tiles, channels), planes(chunk_tiles, filters), planes(channels, filters)
-    patch = size * size * max(channels, filters)
-    patches = Patches(scratch(workers * patch, dtype=x.dtype), patch)
-    parts = max(1, channels // 64)
-    for chunk in range(cdiv(tiles, chunk_tiles)):
-        launch(transform_chunk, 16, tiled(x, top, left, outputs), tiled(grad_y, 0, 0, outputs), tiling, v, w, patches, chunk)
-        launch(sum_products, size * size * parts, v, w, sums, np.arange(channels), columns, parts, tiles, chunk, np.zeros(1, np.int64))
-    launch(finish_weights, channels, sums, grad_weight.reshape(-1), channels, filters)
+def plane_count(outputs: int) -> int:
+    """Return the elements of a transformed tile."""
+    return (outputs + TAPS - 1) ** 2
 
 
-def forward(x: Array, weight: Array, y: Array, epilogue: Epilogue, shape: ConvShape) -> None:
-    run_forward(x, weight, y, epilogue, shape.padding[0], shape.padding[2])
+def tiles_of(size: tuple[int, ...], outputs: int) -> tuple[int, int]:
+    """Return how many tiles an image has, (down, across)."""
+    return ceil(size[0] / outputs), ceil(size[1] / outputs)
 
 
-def backward_data(weight: Array, grad_y: Array, grad_x: Array, shape: ConvShape, outputs=4) -> None:
-    transposed = scratch(weight.size, dtype=weight.dtype)
-    launch(transpose_filters, 9, weight.reshape(-1), transposed, shape.depth, shape.filters)
-    transposed = transposed.reshape(3, 3, shape.filters, shape.depth)
-    nothing = no_epilogue(grad_x.reshape(-1)[:0])
-    run_forward(grad_y, transposed, grad_x, nothing, 2 - shape.padding[0], 2 - shape.padding[2], outputs)
+def tiles_of_block(tiles: int, tile_bytes: int) -> int:
+    """Return the tiles of a block: whole register tiles, whose planes take a part of the L2 cache."""
+    rows = vector_unit().tile_rows
+    fit = cache_size(2) // L2_FRACTION // tile_bytes // rows * rows
+    return max(1, min(max(rows, fit), ceil(tiles / MIN_BLOCKS / rows) * rows))
 
 
-def backward_weights(x: Array, grad_y: Array, grad_weight: Array, shape: ConvShape, outputs=4) -> None:
-    run_backward_weights(x, grad_y, grad_weight, shape.padding[0], shape.padding[2], outputs)
+def panel_columns(filters: int, dtype: np.dtype) -> int:
+    """Return the columns of a panel: those of the register tile, or whole vectors of fewer filters."""
+    lanes = vector_unit().lanes(dtype)
+    return min(vector_unit().tile_columns(dtype), ceil(filters / lanes) * lanes)
 
 
-winograd = Algorithm("winograd", applies, cost, forward=forward, backward_data=backward_data, backward_weights=backward_weights)
+def panel_size(u: Panels, outputs: int) -> int:
+    """Return the elements of transformed filters."""
+    return plane_count(outputs) * u.groups * ceil(u.filters_per_group / u.columns) * u.channels * u.columns
+
+
+def tiled(x: Array, step: int, top: int, left: int) -> TiledImages:
+    """Return images as tiles; top, left: padding."""
+    return TiledImages(x.reshape(-1), *x.shape[1:], -top, -left, step)
+
+
+def shared_planes(tiles: int, channels: int, planes: int, line: int, dtype: np.dtype) -> Planes:
+    """Return planes that all workers write to; they lie a cache line further apart than they are long, see worker_planes."""
+    step = tiles * channels + line
+    return Planes(scratch(planes * step, dtype=dtype), step, 0, channels, np.arange(tiles) * channels)
+
+
+def worker_planes(tiles: int, channels: int, planes: int, line: int, dtype: np.dtype) -> Planes:
+    """Return planes for each worker. A power of two between planes would map them to the same few sets of the L1 cache."""
+    step = tiles * channels + line
+    array = scratch(scratch_workers() * planes * step, dtype=dtype)
+    return Planes(array, step, planes * step, channels, np.arange(tiles) * channels)
+
+
+def patches_of(channels: int, elements: int, dtype: np.dtype) -> Patches:
+    """Return memory for a patch of each worker."""
+    return Patches(scratch(scratch_workers() * elements * channels, dtype=dtype), elements * channels)

@@ -4,7 +4,7 @@
 
 Rows and columns of a grid lie a step apart; k counts neighboring elements, which run in vectors. The matrix is known as code is
 generated: its zeros cost nothing, its ones no multiplication, and two rows that differ in signs alone share their sums. The
-transforms of a Winograd convolution (conv/winograd.py) come in such pairs.
+transforms of a Winograd convolution (conv/winograd_kernels.py) are such maps.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
+from byhand.kernels.microkernel.operands import RELU, RESIDUAL
 from byhand.kernels.runtime.cpu import vector_unit
 from byhand.kernels.runtime.intrinsic import Intrinsic
 from byhand.kernels.runtime.types import Array
@@ -32,33 +35,47 @@ class Grid(NamedTuple):
 
 
 def bilinear_map(matrix: Matrix) -> Intrinsic:
-    """Return the intrinsic of a matrix: map(x: Grid, y: Grid, length)."""
-    inputs, outputs = len(matrix[0]), len(matrix)
-    terms = tuple(
-        (i, j, p, q, matrix[i][p] * matrix[j][q])
-        for i in range(outputs)
-        for j in range(outputs)
-        for p in range(inputs)
-        for q in range(inputs)
-        if matrix[i][p] * matrix[j][q]
-    )
+    """Return the map by a matrix: map(x: Grid, y: Grid, length)."""
 
     def _map(x, y, length):
-        for k in range(length):
-            for i in range(outputs):
-                for j in range(outputs):
-                    y.array[y.start + i * y.row_step + j * y.column_step + k] = 0.0
-            for i, j, p, q, factor in terms:
-                at = y.start + i * y.row_step + j * y.column_step + k
-                y.array[at] += factor * x.array[x.start + p * x.row_step + q * x.column_step + k]
+        for i, j, k in np.ndindex(len(matrix), len(matrix), length):
+            y.array[y.start + i * y.row_step + j * y.column_step + k] = element_of(matrix, x, i, j, k)
 
-    def emit(dtype: str) -> NumbaIntrinsic:
-        from byhand.kernels.microkernel.bilinear_map_ir import bilinear_map_intrinsic  # noqa: PLC0415  (llvmlite)
+    return Intrinsic(_map, lambda dtype: _emit(dtype, matrix, False), lambda: _version(matrix))
 
-        return bilinear_map_intrinsic(dtype, matrix)
 
-    def version() -> object:
-        files = ("bilinear_map_ir.py", "simd.py")
-        return matrix, vector_unit(), [Path(__file__).with_name(name).read_bytes() for name in files]
+def bilinear_map_with_epilogue(matrix: Matrix) -> Intrinsic:
+    """Return the map by a matrix, then the residual and the ReLU of an epilogue: map(x: Grid, y: Grid, length, epilogue).
 
-    return Intrinsic(_map, emit, version)
+    The residual is laid out as y is.
+    """
+
+    def _map_with_epilogue(x, y, length, epilogue):
+        for i, j, k in np.ndindex(len(matrix), len(matrix), length):
+            at = y.start + i * y.row_step + j * y.column_step + k
+            total = element_of(matrix, x, i, j, k)
+            total = total + epilogue.residual[at] if epilogue.steps & RESIDUAL else total
+            y.array[at] = 0.0 if epilogue.steps & RELU and total < 0.0 else total
+
+    return Intrinsic(_map_with_epilogue, lambda dtype: _emit(dtype, matrix, True), lambda: _version(matrix))
+
+
+def element_of(matrix, x, i, j, k):
+    """Return element k of (i, j) of the result."""
+    total = 0.0
+    for p, q in np.ndindex(len(matrix[0]), len(matrix[0])):
+        total += matrix[i][p] * x.array[x.start + p * x.row_step + q * x.column_step + k] * matrix[j][q]
+    return total
+
+
+def _emit(dtype: str, matrix: Matrix, epilogue: bool) -> NumbaIntrinsic:
+    from byhand.kernels.microkernel import bilinear_map_ir  # noqa: PLC0415  (llvmlite)
+
+    if epilogue:
+        return bilinear_map_ir.bilinear_map_with_epilogue_intrinsic(dtype, matrix)
+    return bilinear_map_ir.bilinear_map_intrinsic(dtype, matrix)
+
+
+def _version(matrix: Matrix) -> object:
+    files = ("bilinear_map_ir.py", "simd.py")
+    return matrix, vector_unit(), [Path(__file__).with_name(name).read_bytes() for name in files]

@@ -1,4 +1,4 @@
-"""A linear map as LLVM IR: all rows of a matrix times a vector of columns at a time."""
+"""A bilinear map as LLVM IR: the matrix times each column of the grid, then times each row, a vector of elements at a time."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from byhand.kernels.microkernel.bilinear_map import Matrix
+from byhand.kernels.microkernel.bilinear_map import Grid, Matrix
+from byhand.kernels.microkernel.operands import RELU, RESIDUAL
 from byhand.kernels.microkernel.simd import REALS, Vectors, element, operands
-from byhand.kernels.runtime.cpu import vector_unit
+from byhand.kernels.runtime.cpu import CACHE_LINE_BYTES, vector_unit
 from byhand.kernels.runtime.llvm import (
     WORD,
     CodegenContext,
@@ -37,11 +38,7 @@ def bilinear_map_intrinsic(dtype: str, matrix: Matrix) -> NumbaIntrinsic:
     def apply(typing: TypingContext, x: NumbaType, y: NumbaType, length: NumbaType) -> IntrinsicBody:
         def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, values: Values) -> Value:
             x, y, length = operands(context, builder, signature, values)
-            start = partial(element, builder, REALS[dtype])
-            arguments = MapArguments(
-                start(x.array, x.start), x.row_step, x.column_step, start(y.array, y.start), y.row_step, y.column_step, length
-            )
-            builder.call(_function(builder.module, [value.type for value in arguments], dtype, matrix), arguments)
+            _call_map(builder, dtype, matrix, x, y, [length])
             return context.get_dummy_value()
 
         return types.void(x, y, length), codegen
@@ -49,8 +46,34 @@ def bilinear_map_intrinsic(dtype: str, matrix: Matrix) -> NumbaIntrinsic:
     return apply
 
 
+def bilinear_map_with_epilogue_intrinsic(dtype: str, matrix: Matrix) -> NumbaIntrinsic:
+    """Return the map by a matrix, and the epilogue after it, as an intrinsic."""
+
+    @intrinsic
+    def apply(
+        typing: TypingContext, x: NumbaType, y: NumbaType, length: NumbaType, epilogue: NumbaType
+    ) -> IntrinsicBody:
+        def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, values: Values) -> Value:
+            x, y, length, epilogue = operands(context, builder, signature, values)
+            residual = element(builder, REALS[dtype], epilogue.residual, y.start)
+            _call_map(builder, dtype, matrix, x, y, [length, epilogue.steps, residual])
+            return context.get_dummy_value()
+
+        return types.void(x, y, length, epilogue), codegen
+
+    return apply
+
+
+def _call_map(builder: IRBuilder, dtype: str, matrix: Matrix, x: Grid, y: Grid, others: list[Value]) -> None:
+    """Emit the call of a map's function; others: the length, and the steps and residual where there is an epilogue."""
+    start = partial(element, builder, REALS[dtype])
+    grids = start(x.array, x.start), x.row_step, x.column_step, start(y.array, y.start), y.row_step, y.column_step
+    arguments = [*grids, *others]
+    builder.call(_function(builder.module, [value.type for value in arguments], dtype, matrix), arguments)
+
+
 class MapArguments(NamedTuple):
-    """The arguments of a map's function."""
+    """The arguments of a map's function; without an epilogue it has no steps and no residual."""
 
     x: Value
     x_row: Value
@@ -59,16 +82,19 @@ class MapArguments(NamedTuple):
     y_row: Value
     y_column: Value
     length: Value
+    steps: Value | None = None
+    residual: Value | None = None
 
 
 def _function(module: Module, kinds: list[Type], dtype: str, matrix: Matrix) -> Function:
     """Return the function of a matrix in a module, written once."""
-    name = f"byhand_map_{dtype}_{hashlib.sha256(repr(matrix).encode()).hexdigest()[:12]}"
+    name = f"byhand_map_{len(kinds)}_{dtype}_{hashlib.sha256(repr(matrix).encode()).hexdigest()[:12]}"
     if name in module.globals:
         return module.globals[name]
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
     function.linkage = "internal"
     function.attributes.add("noinline")
+    function.attributes.alignstack = CACHE_LINE_BYTES  # where vectors that find no register are kept
     BilinearMap(function, dtype, matrix).emit()
     return function
 
@@ -113,11 +139,38 @@ class BilinearMap(Vectors):
         columns = []
         for q in inputs:
             column = self.at(x, build.mul(WORD(q), given.x_column))
-            columns.append(self._product([self.load(self.at(column, build.mul(WORD(p), given.x_row)), 0) for p in inputs]))
-        for i in outputs:
-            row = self.at(y, build.mul(WORD(i), given.y_row))
-            for j, value in enumerate(self._product([columns[q][i] for q in inputs])):
-                self.store(value, self.at(row, build.mul(WORD(j), given.y_column)), 0)
+            columns.append(
+                self._product([self.load(self.at(column, build.mul(WORD(p), given.x_row)), 0) for p in inputs])
+            )
+        offsets = [
+            [build.add(build.mul(WORD(i), given.y_row), build.mul(WORD(j), given.y_column)) for j in outputs]
+            for i in outputs
+        ]
+        if given.steps is None:
+            for i in outputs:
+                for j, value in enumerate(self._product([columns[q][i] for q in inputs])):
+                    self.store(value, self.at(y, offsets[i][j]), 0)
+            return
+        values = [value for i in outputs for value in self._product([columns[q][i] for q in inputs])]
+        flat = [offset for row in offsets for offset in row]
+        for value, offset in zip(self._epilogue(values, flat, k), flat):
+            self.store(value, self.at(y, offset), 0)
+
+    def _epilogue(self, values: list[Value], offsets: list[Value], k: Value) -> list[Value]:
+        """Return the values after the steps of the epilogue that are asked for."""
+        build, residual = self.builder, self.at(self.given.residual, k)
+
+        def added() -> list[Value]:
+            return [
+                build.fadd(value, self.load(self.at(residual, offset), 0)) for value, offset in zip(values, offsets)
+            ]
+
+        def clipped() -> list[Value]:
+            return [build.select(build.fcmp_ordered("<", value, self.zero), self.zero, value) for value in values]
+
+        for flag, change in ((RESIDUAL, added), (RELU, clipped)):
+            values = self.where_asked(self.given.steps, flag, values, change)
+        return values
 
     def _product(self, values: list[Value]) -> list[Value]:
         """Return the matrix times a column of vectors."""
@@ -138,7 +191,9 @@ class BilinearMap(Vectors):
     def _sum(self, row: list[float] | tuple[float, ...], loaded: list[Value]) -> Value:
         """Return a row times the loaded vectors; terms of factor 1 first, which need no multiplication."""
         build, total = self.builder, None
-        for j, factor in sorted(((j, factor) for j, factor in enumerate(row) if factor), key=lambda term: abs(term[1]) != 1):
+        for j, factor in sorted(
+            ((j, factor) for j, factor in enumerate(row) if factor), key=lambda term: abs(term[1]) != 1
+        ):
             if total is None:
                 total = loaded[j] if factor == 1 else build.fmul(loaded[j], self._constant(factor))
             elif abs(factor) == 1:

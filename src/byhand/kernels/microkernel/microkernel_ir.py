@@ -417,16 +417,6 @@ class MacroKernel(Vectors):
             return [build.select(build.fcmp_ordered(">", value, highest), highest, value) for value in positive]
 
         for flag, change in ((SCALE, scaled), (RESIDUAL, added), (RELU, clipped)):
-            before, then, after = build.block, *(self.function.append_basic_block() for _ in range(2))
-            build.cbranch(build.icmp_signed("!=", build.and_(self.given.steps, WORD(flag)), WORD(0)), then, after)
-            build.position_at_end(then)
-            changed = change()
-            build.branch(after)
-            build.position_at_end(after)
-            for i, value in enumerate(changed):
-                phi = build.phi(self.vector)
-                phi.add_incoming(sums[i], before)
-                phi.add_incoming(value, then)
-                sums[i] = phi
+            sums = self.where_asked(self.given.steps, flag, sums, change)
         for i, value in enumerate(sums):
             self.store(value, c_rows[i // self.vectors], i % self.vectors)

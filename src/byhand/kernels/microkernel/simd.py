@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from llvmlite import ir
 from numba import types
@@ -132,6 +132,23 @@ class Vectors:
         kind = ir.FunctionType(ir.VoidType(), [self.vector, address.type, INT32, self.masks[n].type])
         store = get_or_insert_function(self.function.module, kind, f"llvm.masked.store.{self.suffix}.p0")
         build.call(store, [value, address, INT32(self.align), self.masks[n]])
+
+    def where_asked(
+        self, steps: Value, flag: int, values: list[Value], change: Callable[[], list[Value]]
+    ) -> list[Value]:
+        """Return values, changed where the steps of an epilogue have a flag."""
+        build = self.builder
+        before, then, after = build.block, *(self.function.append_basic_block() for _ in range(2))
+        build.cbranch(build.icmp_signed("!=", build.and_(steps, WORD(flag)), WORD(0)), then, after)
+        build.position_at_end(then)
+        changed = change()
+        build.branch(after)
+        build.position_at_end(after)
+        results = [build.phi(self.vector) for _ in values]
+        for phi, value, other in zip(results, values, changed):
+            phi.add_incoming(value, before)
+            phi.add_incoming(other, then)
+        return results
 
     def prefetch_row(self, pointer: Value) -> None:
         """Prefetch the cache lines of a row that is about to be written."""

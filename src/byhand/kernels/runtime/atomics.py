@@ -177,9 +177,7 @@ def add_shared(typing: TypingContext, address: NumbaType, value: NumbaType) -> I
 
 
 @intrinsic
-def compare_and_swap(
-    typing: TypingContext, address: NumbaType, expected: NumbaType, value: NumbaType
-) -> IntrinsicBody:
+def compare_and_swap(typing: TypingContext, address: NumbaType, expected: NumbaType, value: NumbaType) -> IntrinsicBody:
     """Write a word if it is as expected; return 1 if it was, else 0."""
 
     def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:

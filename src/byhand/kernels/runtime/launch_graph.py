@@ -34,6 +34,7 @@ T = TypeVar("T")
 class _ActiveCapture(threading.local):
     graph: LaunchGraph | None = None  # the one that this Python thread is capturing
     fixed_weights: bool = False
+    prepared: dict[Hashable, Array] | None = None  # arrays that the hand under way has made of weights
 
 
 _local = _ActiveCapture()
@@ -162,21 +163,27 @@ def weights_are_fixed() -> bool:
 
 
 def prepared(key: Hashable, size: int, dtype: npt.DTypeLike, fill: Callable[[Array], None]) -> Array:
-    """Return an array that `fill` writes from weights: at each run, or once, now, in a capture with fixed weights.
+    """Return an array that `fill` writes from weights: once in a hand, or, where weights are fixed, once in a capture, now.
 
     key: the weights' address, and how the array is made of them.
     """
     graph = _local.graph
-    if graph is None or not _local.fixed_weights:
-        array = scratch((size,), dtype)
-        fill(array)
-        return array
-    if key not in graph.prepared:
-        with eager():
-            array = scratch((size,), dtype)
-            fill(array)
-        graph.prepared[key] = array
-    return graph.prepared[key]
+    if graph is not None and _local.fixed_weights:
+        if key not in graph.prepared:
+            with eager():
+                graph.prepared[key] = _filled(size, dtype, fill)
+        return graph.prepared[key]
+    if _local.prepared is None:
+        return _filled(size, dtype, fill)
+    if key not in _local.prepared:
+        _local.prepared[key] = _filled(size, dtype, fill)
+    return _local.prepared[key]
+
+
+def _filled(size: int, dtype: npt.DTypeLike, fill: Callable[[Array], None]) -> Array:
+    array = scratch((size,), dtype)
+    fill(array)
+    return array
 
 
 @contextmanager
@@ -204,9 +211,13 @@ def scratch_workers() -> int:
 @contextmanager
 def hand() -> Iterator[None]:
     """Mark the extent of a hand: its scratch memory is free when it returns."""
-    graph = _local.graph
+    graph, outer = _local.graph, _local.prepared
     before = 0 if graph is None else graph._used
-    yield
+    _local.prepared = {}
+    try:
+        yield
+    finally:
+        _local.prepared = outer
     if graph is not None:
         graph._used = before
 

@@ -69,7 +69,9 @@ def take_blocks(pool: int, generation: int, worker: int, workers: int) -> int:
         counter, end = pool + COUNTERS + COUNTER_BYTES * owner, (owner + 1) * blocks // workers
         count = load_shared(counter)
         while count >> 32 == generation and count & BLOCK_MASK < end:
-            if compare_and_swap(counter, count, count + 1):  # the launch is open, so that what was read above is its own
+            if compare_and_swap(
+                counter, count, count + 1
+            ):  # the launch is open, so that what was read above is its own
                 run_block(entry, address, count & BLOCK_MASK, worker)
                 done += 1
             count = load_shared(counter)

@@ -1,0 +1,323 @@
+"""The kernels of Winograd's convolution: transforms of tiles and filters, and the products between them.
+
+    transform_images     x (N, H, W, C)         -> planes v (n * n, tiles, C)
+    transform_filters    weight (3, 3, C, K)    -> panels u (K / columns, n * n, C, columns)
+    multiply             v, u                   -> planes of products (n * n, tiles, K): a matrix product for each plane
+    transform_products   products               -> y (N, H', W', K), with the residual and the ReLU of an epilogue
+
+`convolve` does all but the filters for one block of tiles after the other: its planes stay in the L2 cache. Meanwhile it
+prefetches the images of the next block, and the memory that y will be written to.
+
+A tile that reaches beyond the edge of an image is copied into a patch, in which pixels outside are 0. No image is padded.
+winograd_arrays.py has the equations, winograd.py the launches.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from byhand.kernels.conv.winograd_arrays import TAPS, matrices
+from byhand.kernels.microkernel.bilinear_map import Grid, bilinear_map, bilinear_map_with_epilogue
+from byhand.kernels.microkernel.microkernel import no_epilogue, prefetch, tile
+from byhand.kernels.microkernel.operands import BIAS, RELU, RESIDUAL, ZERO, A, B, C, Epilogue, Extent
+from byhand.kernels.runtime.kernel import Kernel, cdiv, kernel
+from byhand.kernels.runtime.types import Array, Indices
+
+# Tiles that are transformed while the images of as many are prefetched.
+PREFETCH_TILES = 14
+
+
+class TiledImages(NamedTuple):
+    """Images cut into tiles: each begins `step` pixels after the one before, the first at (top, left) of an image."""
+
+    array: Array
+    height: int
+    width: int
+    channels: int
+    top: int
+    left: int
+    step: int
+
+
+class Tiling(NamedTuple):
+    """The tiles of a batch: how many, those of an image (down, across), and of a block of work."""
+
+    tiles: int
+    down: int
+    across: int
+    block_tiles: int
+
+
+class Planes(NamedTuple):
+    """Transformed tiles: element (plane, tile, channel) = array[plane * plane_step + rows[tile] + channel].
+
+    worker_step: from the planes of one worker to those of the next; 0: all write to the same.
+    """
+
+    array: Array
+    plane_step: int
+    worker_step: int
+    channels: int
+    rows: Indices
+
+
+class Panels(NamedTuple):
+    """Transformed filters: (groups, tiles of `columns` filters, planes, channels, columns)."""
+
+    array: Array
+    groups: int
+    filters_per_group: int
+    channels: int  # that a filter sees
+    columns: int
+
+
+class Taps(NamedTuple):
+    """Filters to transform: the steps from one group, tile of columns, channel and tap to the next; scale: of each filter."""
+
+    array: Array
+    group_step: int
+    tile_step: int
+    channel_step: int
+    tap_step: int
+    scale: Array
+
+
+class Patches(NamedTuple):
+    """Memory for a patch of each worker."""
+
+    array: Array
+    size: int
+
+
+class WinogradKernels(NamedTuple):
+    """The kernels of one tile size."""
+
+    transform_filters: Kernel
+    transform_images: Kernel
+    transform_gradients: Kernel
+    transform_products: Kernel
+    transform_sums: Kernel
+    convolve: Kernel
+
+
+def make_kernels(outputs: int) -> WinogradKernels:
+    """Return the kernels of F(outputs x outputs, 3x3)."""
+    size = outputs + TAPS - 1
+    planes = size * size
+    forward, weights = matrices(outputs, TAPS), matrices(TAPS, outputs)
+    map_image, map_filter = bilinear_map(forward.input), bilinear_map(forward.filter)
+    map_products = bilinear_map_with_epilogue(forward.output)
+    map_gradient, map_sums = bilinear_map(weights.filter), bilinear_map(weights.output)
+
+    @kernel
+    def transform_filters(taps, u, parts, patches, block, worker):
+        """Transform one panel of filters, of one part of the channels: each plane is written as one stream of memory."""
+        panel, part, tiles = block // parts, block % parts, cdiv(u.filters_per_group, u.columns)
+        group, t = panel // tiles, panel % tiles
+        plane_step, k = u.channels * u.columns, group * u.filters_per_group + t * u.columns
+        length, patch = min(u.columns, u.filters_per_group - t * u.columns), worker * patches.size
+        for c in range(part * u.channels // parts, (part + 1) * u.channels // parts):
+            start = group * taps.group_step + t * taps.tile_step + c * taps.channel_step
+            out = Grid(u.array, panel * planes * plane_step + c * u.columns, size * plane_step, plane_step)
+            if taps.scale.size == 0:
+                map_filter(Grid(taps.array, start, TAPS * taps.tap_step, taps.tap_step), out, length)
+                continue
+            scale = taps.scale[k : k + length]
+            for tap in range(TAPS * TAPS):
+                row, target = taps.array[start + tap * taps.tap_step :], patches.array[patch + tap * u.columns :]
+                for n in range(length):
+                    target[n] = row[n] * scale[n]
+            map_filter(Grid(patches.array, patch, TAPS * u.columns, u.columns), out, length)
+
+    def transform_tiles(x, tiling, v, v0, patches, first, end, worker):
+        for t in range(first, end):
+            source = tile_of(x, tiling, t, size, patches, worker)
+            map_image(source, Grid(v.array, v0 + v.rows[t - first], size * v.plane_step, v.plane_step), x.channels)
+
+    @kernel
+    def transform_images(x, tiling, v, patches, start, block, worker):
+        """Transform a block of the tiles of images from tile `start` on."""
+        first = start + block * tiling.block_tiles
+        end = min(first + tiling.block_tiles, start + v.rows.size, tiling.tiles)
+        for t in range(first, end, PREFETCH_TILES):
+            last = min(t + PREFETCH_TILES, end)
+            ahead, ahead_end = memory_of(x, tiling, last, min(last + PREFETCH_TILES, end))
+            prefetch(x.array, ahead, ahead_end)
+            transform_tiles(x, tiling, v, v.rows[t - start], patches, t, last, worker)
+
+    @kernel
+    def transform_gradients(grad, tiling, w, patches, start, block, worker):
+        """Transform a block of the tiles of grad_y from tile `start` on, as filters of outputs x outputs taps."""
+        first = start + block * tiling.block_tiles
+        end = min(first + tiling.block_tiles, start + w.rows.size, tiling.tiles)
+        for t in range(first, end):
+            if (t - first) % PREFETCH_TILES == 0:
+                last = min(t + PREFETCH_TILES, end)
+                ahead, ahead_end = memory_of(grad, tiling, last, min(last + PREFETCH_TILES, end))
+                prefetch(grad.array, ahead, ahead_end)
+            source = tile_of(grad, tiling, t, outputs, patches, worker)
+            map_gradient(source, Grid(w.array, w.rows[t - start], size * w.plane_step, w.plane_step), grad.channels)
+
+    def transform_outputs(products, p0, y, tiling, epilogue, patches, first, end, worker):
+        line = y.width * y.channels
+        for t in range(first, end):
+            source = Grid(
+                products.array, p0 + products.rows[t - first], size * products.plane_step, products.plane_step
+            )
+            n, place = t // (tiling.down * tiling.across), t % (tiling.down * tiling.across)
+            row, column = place // tiling.across * outputs, place % tiling.across * outputs
+            rows, columns = min(outputs, y.height - row), min(outputs, y.width - column)
+            start = ((n * y.height + row) * y.width + column) * y.channels
+            if rows == outputs and columns == outputs:
+                map_products(source, Grid(y.array, start, line, y.channels), y.channels, epilogue)
+                continue
+            patch = worker * patches.size
+            map_products(
+                source, Grid(patches.array, patch, outputs * y.channels, y.channels), y.channels, no_epilogue(y.array)
+            )
+            for i in range(rows):
+                begin = patch + i * outputs * y.channels
+                store(patches.array[begin : begin + columns * y.channels], y.array, start + i * line, epilogue)
+
+    @kernel
+    def transform_products(products, y, tiling, epilogue, patches, start, block, worker):
+        """Transform a block of the tiles of products from tile `start` on to y."""
+        first = start + block * tiling.block_tiles
+        end = min(first + tiling.block_tiles, start + products.rows.size, tiling.tiles)
+        transform_outputs(products, products.rows[first - start], y, tiling, epilogue, patches, first, end, worker)
+
+    @kernel
+    def transform_sums(sums, weight, filters, block):
+        """Transform the sums of one channel, (planes, C, K), to the gradient of the filters (3, 3, C, K)."""
+        channels = weight.size // (TAPS * TAPS * filters)
+        source = Grid(sums.array, sums.rows[block], size * sums.plane_step, sums.plane_step)
+        map_sums(source, Grid(weight, block * filters, TAPS * channels * filters, channels * filters), filters)
+
+    @kernel
+    def convolve(x, y, u, epilogue, tiling, v, products, patches, segments, block, worker):
+        """Compute y of one block of tiles."""
+        first = block * tiling.block_tiles
+        end = min(first + tiling.block_tiles, tiling.tiles)
+        v0, p0 = worker * v.worker_step, worker * products.worker_step
+        transform_tiles(x, tiling, v, v0, patches, first, end, worker)
+        x_first, x_end = memory_of(x, tiling, end, min(end + tiling.block_tiles, tiling.tiles))
+        y_first, y_end = memory_of(y, tiling, first, end)
+        for plane in range(planes):
+            prefetch_part(x.array, x_first, x_end, plane, planes)
+            prefetch_part(y.array, y_first, y_end, plane, planes)
+            if epilogue.steps & RESIDUAL:
+                prefetch_part(epilogue.residual, y_first, y_end, plane, planes)
+            initial = BIAS if plane == size + 1 and epilogue.bias.size > 0 else ZERO
+            multiply_plane(v, v0, u, products, p0, planes, plane, 0, 1, end - first, initial, epilogue, segments)
+        transform_outputs(products, p0, y, tiling, epilogue, patches, first, end, worker)
+
+    return WinogradKernels(
+        transform_filters, transform_images, transform_gradients, transform_products, transform_sums, convolve
+    )
+
+
+@kernel
+def multiply(v, u, products, planes, unit, parts, count, epilogue, segments, block):
+    """Multiply `count` tiles by one part of the filters, in one plane; unit: the plane to which the bias is added."""
+    plane, part = block // parts, block % parts
+    initial = BIAS if plane == unit and epilogue.bias.size > 0 else ZERO
+    multiply_plane(v, 0, u, products, 0, planes, plane, part, parts, count, initial, epilogue, segments)
+
+
+def multiply_plane(v, v0, u, products, p0, planes, plane, part, parts, count, initial, epilogue, segments):
+    """Write the products of one plane, for one part of the filters.
+
+    The bias is added in the plane of the points (1, 1), which adds to all pixels of a tile alike.
+    """
+    tiles = cdiv(u.filters_per_group, u.columns)
+    panels = u.groups * tiles
+    for panel in range(part * panels // parts, (part + 1) * panels // parts):
+        group, t = panel // tiles, panel % tiles
+        k = group * u.filters_per_group + t * u.columns
+        tile(
+            A(v.array, v0 + plane * v.plane_step + group * u.channels, v.rows, segments, 1),
+            B(u.array, (panel * planes + plane) * u.channels * u.columns, segments, u.columns),
+            C(products.array, p0 + plane * products.plane_step + k, products.rows, k),
+            Extent(count, min(u.columns, u.filters_per_group - t * u.columns), 1, u.channels),
+            initial,
+            Epilogue(0, epilogue.bias, epilogue.bias, epilogue.bias),
+        )
+
+
+@kernel
+def sum_products(v, w, sums, channels, columns, groups, parts, count, initial, segments, block):
+    """Write, or add, the products of tiles of images and of grad_y, in one plane, for one part of the channels of a filter."""
+    plane, part, filters_per_group = block // parts, block % parts, w.channels // groups
+    first, end = part * sums.rows.size // parts, (part + 1) * sums.rows.size // parts
+    for group in range(groups):
+        for t in range(cdiv(filters_per_group, columns)):
+            k = group * filters_per_group + t * columns
+            tile(
+                A(v.array, plane * v.plane_step + group * sums.rows.size + first, channels, segments, v.channels),
+                B(w.array, plane * w.plane_step + k, segments, w.channels),
+                C(sums.array, plane * sums.plane_step + sums.rows[first] + k, sums.rows, 0),
+                Extent(end - first, min(columns, filters_per_group - t * columns), 1, count),
+                initial,
+                no_epilogue(sums.array),
+            )
+
+
+def tile_of(x, tiling, t, size, patches, worker):
+    """Return tile t of some images as a grid: where it lies, or a patch in which pixels beyond the edges are 0."""
+    n, place = t // (tiling.down * tiling.across), t % (tiling.down * tiling.across)
+    row, column = place // tiling.across * x.step + x.top, place % tiling.across * x.step + x.left
+    if row >= 0 and row + size <= x.height and column >= 0 and column + size <= x.width:
+        return Grid(x.array, ((n * x.height + row) * x.width + column) * x.channels, x.width * x.channels, x.channels)
+    line, patch = size * x.channels, worker * patches.size
+    low, high = min(size, max(0, -column)), max(0, min(size, x.width - column))
+    for i in range(size):
+        target = patches.array[patch + i * line : patch + (i + 1) * line]
+        p = row + i
+        if p < 0 or p >= x.height or low >= high:
+            clear(target)
+            continue
+        start = ((n * x.height + p) * x.width + column + low) * x.channels
+        clear(target[: low * x.channels])
+        copy(x.array[start : start + (high - low) * x.channels], target[low * x.channels :])
+        clear(target[high * x.channels :])
+    return Grid(patches.array, patch, line, x.channels)
+
+
+def clear(target):
+    """Write 0."""
+    for k in range(target.size):
+        target[k] = 0.0
+
+
+def copy(source, target):
+    """Copy an array to the beginning of another."""
+    for k in range(source.size):
+        target[k] = source[k]
+
+
+def store(values, y, start, epilogue):
+    """Write values, the residual added and clipped, to y from element `start` on."""
+    out = y[start : start + values.size]
+    if epilogue.steps & RESIDUAL:
+        residual = epilogue.residual[start : start + values.size]
+        for k in range(values.size):
+            values[k] += residual[k]
+    if epilogue.steps & RELU:
+        for k in range(values.size):
+            values[k] = 0.0 if values[k] < 0.0 else values[k]
+    copy(values, out)
+
+
+def memory_of(x, tiling, first, end):
+    """Return (first, end) of the elements of the rows of images that tiles [first, end) cover."""
+    if first >= end:
+        return 0, 0
+    line, rows = x.width * x.channels, tiling.down * x.step
+    top, bottom = first // tiling.across * x.step, ((end - 1) // tiling.across + 1) * x.step - 1
+    start = top // rows * x.height + min(top % rows, x.height)
+    return start * line, (bottom // rows * x.height + min(bottom % rows + 1, x.height)) * line
+
+
+def prefetch_part(array, first, end, part, parts):
+    """Prefetch one of some equal parts of array[first:end]."""
+    prefetch(array, first + (end - first) * part // parts, first + (end - first) * (part + 1) // parts)

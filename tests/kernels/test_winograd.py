@@ -1,0 +1,286 @@
+"""Winograd's convolution: matrices, transforms, all passes, accuracy, bits."""
+
+import sys
+from fractions import Fraction
+from itertools import product
+
+import numpy as np
+import pytest
+
+import byhand as bh
+from byhand.kernels import capture, kernel, launch
+from byhand.kernels.conv import winograd_arrays
+from byhand.kernels.conv.algorithm import ALGORITHMS, force, supports
+from byhand.kernels.conv.problem import PASSES, Problem
+from byhand.kernels.microkernel.bilinear_map import Grid, bilinear_map, bilinear_map_with_epilogue
+from byhand.kernels.microkernel.microkernel import epilogue
+from byhand.kernels.runtime.cpu import TARGETS
+from byhand.kernels.runtime.launch_graph import fixed_weights
+from byhand.kernels.runtime.thread_pool import limit
+from byhand.ops.conv.conv2d import conv_shape
+from tests.kernels import process
+from tests.kernels.guard_pages import GuardedBuffers
+
+OUTPUTS = (2, 4, 6)
+SHAPES = {  # images, channels, filters, groups, padding
+    "7x7": ((2, 7, 7), 20, 36, 1, 1),
+    "14x14": ((1, 14, 14), 16, 16, 1, 1),
+    "odd, no padding": ((3, 9, 13), 5, 7, 1, 0),
+    "uneven padding": ((1, 6, 5), 3, 33, 1, (2, 0, 1, 3)),
+    "3x3": ((4, 3, 3), 1, 1, 1, 0),
+    "grouped": ((2, 8, 10), 12, 66, 3, 1),
+    "many tiles": ((9, 16, 16), 4, 40, 1, 1),
+}
+
+
+def case(name, dtype=np.float32):
+    """Return (x, weight, grad_y, the attributes) of a shape."""
+    rng = np.random.default_rng(0)
+    size, channels, filters, groups, padding = SHAPES[name]
+    x = rng.standard_normal((*size, channels)).astype(dtype)
+    weight = rng.standard_normal((3, 3, channels // groups, filters)).astype(dtype)
+    call = bh.conv2d.contract(x.shape, weight.shape, padding=padding, groups=groups)
+    return x, weight, rng.standard_normal(call.shapes["y"]).astype(dtype), call.attributes
+
+
+@pytest.mark.parametrize("outputs", OUTPUTS)
+@pytest.mark.parametrize("taps", [2, 3])
+def test_the_matrices_are_exact(outputs, taps):
+    matrices = winograd_arrays.matrices(outputs, taps)
+    bt, g, at = ([[Fraction(value).limit_denominator(10**6) for value in row] for row in matrix] for matrix in matrices)
+    size = outputs + taps - 1
+    for i, r, j in product(range(outputs), range(taps), range(size)):
+        total = sum(at[i][p] * g[p][r] * bt[p][j] for p in range(size))
+        assert total == (j == i + r)  # y[i] = sum over r of weight[r] * x[i + r]
+
+
+@pytest.mark.parametrize("outputs", OUTPUTS)
+@pytest.mark.parametrize("name", [name for name in SHAPES if name != "grouped"])
+def test_the_arrays_convolve(name, outputs):
+    x, weight, grad_y, attributes = case(name, np.float64)
+    expected = bh.conv2d.backward(grad_y, x, weight, None, hand="arrays", **attributes)
+    y, padding = bh.conv2d(x, weight, hand="arrays", **attributes), attributes["padding"]
+    results = (
+        winograd_arrays.forward_arrays(x, weight, padding, outputs),
+        winograd_arrays.backward_data_arrays(grad_y, weight, padding, outputs),
+        winograd_arrays.backward_weights_arrays(x, grad_y, padding, outputs),
+    )
+    for ours, theirs in zip(results, (y, *expected)):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12 * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize(("outputs", "dtype"), [*((size, np.float32) for size in OUTPUTS), (4, np.float64)])
+@pytest.mark.parametrize("name", SHAPES)
+def test_all_passes_agree_with_the_arrays_of_the_op(name, outputs, dtype):
+    x, weight, grad_y, attributes = case(name, dtype)
+    rng = np.random.default_rng(1)
+    statistics = [rng.uniform(0.5, 1.5, weight.shape[3]).astype(dtype) for _ in range(5)]
+    inputs = (x, weight, *statistics, rng.standard_normal(grad_y.shape).astype(dtype))
+    expected = bh.conv2d_block(*inputs, relu=True, hand="arrays", **attributes)
+    gradients = bh.conv2d.backward(grad_y, x, weight, None, hand="arrays", **attributes)
+    with force(f"winograd{outputs}x{outputs}"):
+        y = bh.conv2d_block(*inputs, relu=True, **attributes)
+        ours = bh.conv2d.backward(grad_y, x, weight, None, **attributes)
+    unit = 1e-5 if dtype is np.float32 else 1e-13
+    for got, wanted in zip((y, *ours[:2]), (expected, *gradients[:2])):
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=unit * 10 * np.abs(wanted).max())
+
+
+def arguments(pass_name, x, weight, grad_y, shape, out):
+    """Return the arguments of a pass, which writes `out`."""
+    return {
+        "forward": (x, weight, out, epilogue(out), shape),
+        "backward_data": (weight, grad_y, out, shape),
+        "backward_weights": (x, grad_y, out, shape),
+    }[pass_name]
+
+
+@pytest.mark.parametrize("pass_name", PASSES)
+@pytest.mark.parametrize("name", ["14x14", "grouped", "many tiles"])
+def test_the_bits_do_not_depend_on_threads(name, pass_name):
+    x, weight, grad_y, attributes = case(name)
+    shape = conv_shape(x.shape, weight.shape, grad_y.shape, **attributes)
+    out = np.empty_like({"forward": grad_y, "backward_data": x, "backward_weights": weight}[pass_name])
+    results = []
+    for threads in (1, 2, 4):
+        with limit(threads):
+            graph, _ = capture(
+                ALGORITHMS["winograd4x4"].launcher(pass_name), *arguments(pass_name, x, weight, grad_y, shape, out)
+            )
+            graph.run()
+        results.append(out.tobytes())
+    assert len(set(results)) == 1
+
+
+def test_fixed_weights_are_transformed_once():
+    x, weight, grad_y, attributes = case("14x14")
+    shape = conv_shape(x.shape, weight.shape, grad_y.shape, **attributes)
+    y = np.empty_like(grad_y)
+    forward = ALGORITHMS["winograd4x4"].forward
+    changing, _ = capture(forward, x, weight, y, epilogue(y), shape)
+    with fixed_weights():
+        fixed, _ = capture(forward, x, weight, y, epilogue(y), shape)
+    assert "transform_filters" in [launch.name for launch in changing.all_launches]
+    assert "transform_filters" not in [launch.name for launch in fixed.all_launches]
+    changing.run()
+    before = y.copy()
+    weight[...] = 0
+    fixed.run()
+    np.testing.assert_array_equal(y, before)
+
+
+# accuracy -------------------------------------------------------------------------------------------------------------
+
+
+def values(rng, size, kind):
+    """Return random numbers, or such as are hard to add up."""
+    normal = rng.standard_normal(size)
+    if kind == "equal signs":
+        return np.abs(normal)
+    if kind == "offset":
+        return 100 + normal
+    if kind == "alternating":
+        return np.where(np.indices(size).sum(0) % 2, -1, 1) * (1 + 0.01 * normal)
+    if kind == "wide":
+        return normal * 10.0 ** rng.uniform(-6, 6, size)
+    if kind == "outliers":
+        normal.reshape(-1)[::97] *= 1e5
+    return normal
+
+
+KINDS = ("normal", "equal signs", "offset", "alternating", "wide", "outliers")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("pass_name", PASSES)
+def test_no_error_is_beyond_the_bound_of_the_algorithm(pass_name, kind):
+    rng = np.random.default_rng(2)
+    for n, size, channels, filters in ((2, 14, 64, 32), (1, 7, 256, 16), (1, 26, 3, 5)):
+        x_size, weight_size = (n, size, size, channels), (3, 3, channels, filters)
+        call = bh.conv2d.contract(x_size, weight_size, padding=1)
+        shape = conv_shape(x_size, weight_size, call.shapes["y"], **call.attributes)
+        problem = Problem(pass_name, shape, n, 4)
+        able = [algorithm for algorithm in ALGORITHMS.values() if supports(algorithm, problem)]
+        assert {"winograd2x2", "winograd4x4", "winograd6x6"} < {algorithm.name for algorithm in able}
+        for weight_kind in KINDS:
+            arrays = [
+                values(rng, size, how).astype(np.float32)
+                for size, how in ((x_size, kind), (weight_size, weight_kind), (call.shapes["y"], weight_kind))
+            ]
+            exact, unit = (
+                run("packed", pass_name, np.float64, shape, function, arrays) for function in (np.array, np.abs)
+            )
+            for algorithm in able:
+                found = run(algorithm.name, pass_name, np.float32, shape, np.array, arrays)
+                assert np.abs(found - exact).max() <= algorithm.error * unit.max(), (algorithm.name, weight_kind)
+
+
+def run(name, pass_name, dtype, shape, function, arrays):
+    """Return the result of a pass on a function of arrays."""
+    x, weight, grad_y = (function(array.astype(dtype)) for array in arrays)
+    out = np.empty_like({"forward": grad_y, "backward_data": x, "backward_weights": weight}[pass_name])
+    if ALGORITHMS[name].launcher(pass_name) is None:
+        name = "direct"
+    ALGORITHMS[name].launcher(pass_name)(*arguments(pass_name, x, weight, grad_y, shape, out))
+    return out
+
+
+# bilinear maps --------------------------------------------------------------------------------------------------------
+
+MATRIX = ((1.0, -2.0, 0.0), (0.5, 0.0, 3.0), (0.5, 0.0, -3.0), (0.0, 1.0, 1.0))
+apply_map, apply_map_with_epilogue = bilinear_map(MATRIX), bilinear_map_with_epilogue(MATRIX)
+
+
+@kernel
+def run_map(x, y, length, block):
+    apply_map(Grid(x, 1, 3 * length + 2, length), Grid(y, 2, 4 * length + 1, length), length)
+
+
+@kernel
+def run_map_with_epilogue(x, y, length, epilogue, block):
+    apply_map_with_epilogue(Grid(x, 1, 3 * length + 2, length), Grid(y, 2, 4 * length + 1, length), length, epilogue)
+
+
+def check_bilinear_maps():
+    """Hold both forms to NumPy, on memory that ends where the arrays end; print how many calls there were."""
+    rng, buffers, calls = np.random.default_rng(3), GuardedBuffers(), 0
+    matrix = np.array(MATRIX)
+    for dtype, length in product((np.float32, np.float64), range(1, 40)):
+        x = rng.standard_normal(2 * (3 * length + 2) + 3 * length + 1).astype(dtype)
+        starts = np.arange(3)[:, None] * (3 * length + 2) + np.arange(3) * length + 1
+        grid = x[starts[..., None] + np.arange(length)]
+        expected = np.einsum("ip,pqk,jq->ijk", matrix, grid, matrix)
+        places = (2 + np.arange(4)[:, None] * (4 * length + 1) + np.arange(4) * length)[..., None] + np.arange(length)
+        y = np.zeros(places.max() + 1, dtype)
+        residual = rng.standard_normal(y.size).astype(dtype)
+        for steps in (None, *range(4)):
+            buffers.clear()
+            put_x, put_y, put_residual = map(buffers.place, (x, y, residual))
+            wanted = expected
+            if steps is None:
+                launch(run_map, 1, put_x, put_y, length)
+            else:
+                added, relu = bool(steps & 1), bool(steps & 2)
+                ep = epilogue(put_y, residual=put_residual if added else None, relu=relu)
+                launch(run_map_with_epilogue, 1, put_x, put_y, length, ep)
+                wanted = wanted + residual[places] if added else wanted
+                wanted = np.maximum(wanted, 0) if relu else wanted
+            np.testing.assert_allclose(put_y[places], wanted, rtol=0, atol=1e-5 if dtype is np.float32 else 1e-13)
+            outside = np.delete(put_y, places.ravel())
+            assert not outside.any()
+            calls += 1
+    print(calls)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_bilinear_maps_on_every_vector_unit(target):
+    text = "from tests.kernels.test_winograd import check_bilinear_maps; check_bilinear_maps()"
+    assert process.run(text, BYHAND_TARGET=target) == "390\n"
+
+
+CHECKED = """
+import numpy as np
+import byhand as bh
+from byhand.kernels.conv.algorithm import force
+rng = np.random.default_rng(0)
+x, weight = rng.standard_normal((1, 5, 6, 3)).astype(np.float32), rng.standard_normal((3, 3, 3, 4)).astype(np.float32)
+residual = rng.standard_normal((1, 5, 6, 4)).astype(np.float32)
+with force("winograd2x2"):
+    y = bh.conv2d_block(x, weight, shortcut=residual, relu=True, padding=1)
+    gradients = bh.conv2d.backward(residual, x, weight, None, padding=1)
+expected = bh.conv2d_block(x, weight, shortcut=residual, relu=True, padding=1, hand="arrays")
+theirs = bh.conv2d.backward(residual, x, weight, None, padding=1, hand="arrays")
+print(max(np.abs(a - b).max() for a, b in zip((y, *gradients[:2]), (expected, *theirs[:2]))) < 1e-4)
+"""
+
+
+@pytest.mark.parametrize("mode", ["BYHAND_DEBUG", "NUMBA_DISABLE_JIT"])
+def test_the_python_of_the_kernels_does_the_same(mode):
+    assert process.run(CHECKED, **{mode: "1"}) == "True\n"
+
+
+GUARDED = """
+import numpy as np
+import byhand as bh
+from byhand.kernels.conv.algorithm import ALGORITHMS
+from byhand.ops.conv.conv2d import conv_shape
+from tests.kernels.guard_pages import GuardedBuffers
+from tests.kernels.test_winograd import SHAPES, arguments, case
+buffers = GuardedBuffers()
+for name in SHAPES:
+    x, weight, grad_y, attributes = case(name)
+    shape = conv_shape(x.shape, weight.shape, grad_y.shape, **attributes)
+    for at_end in (True, False):
+        buffers.clear()
+        x, weight, grad_y, y, grad_x, grad_weight = (buffers.place(a, at_end) for a in (x, weight, grad_y, grad_y, x, weight))
+        for outputs in (2, 4, 6):
+            for pass_name, out in (("forward", y), ("backward_data", grad_x), ("backward_weights", grad_weight)):
+                algorithm = ALGORITHMS[f"winograd{outputs}x{outputs}"]
+                algorithm.launcher(pass_name)(*arguments(pass_name, x, weight, grad_y, shape, out))
+print("whole")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no mprotect here")
+def test_nothing_outside_the_arrays_is_touched():
+    assert process.run(GUARDED) == "whole\n"
