@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 import byhand as bh
+from byhand.errors import ArgumentError
 from byhand.kernels import kernel, launch
+from byhand.kernels.conv.algorithm import ALGORITHMS, force
 from byhand.kernels.microkernel.activation import ACTIVATIONS, activate, activation_steps
-from byhand.kernels.microkernel.operands import C
 from byhand.kernels.runtime.cpu import TARGETS
 from tests.kernels import process
 from tests.kernels.guard_pages import GuardedBuffers
@@ -17,14 +18,14 @@ ULP = {"sigmoid": 2.5, "silu": 2.5, "hard_sigmoid": 1.5, "hard_swish": 2.5}  # f
 
 
 @kernel
-def run(c, rows, columns, steps, block):
-    activate(c, rows, columns, steps)
+def run(array, start, count, steps, block):
+    activate(array, start, count, steps)
 
 
 def activated(x, name):
-    """Return an activation of all rows of x, (rows, columns)."""
+    """Return an activation of an array."""
     y = x.copy()
-    launch(run, 1, C(y.reshape(-1), 0, np.arange(len(x)) * x.shape[1], 0), *x.shape, activation_steps(name))
+    launch(run, 1, y.reshape(-1), 0, y.size, activation_steps(name))
     return y
 
 
@@ -48,17 +49,15 @@ def test_activations_are_as_exact_as_stated(name):
 
 
 def check_at_the_edge():
-    """Every number of columns, in memory that ends where the block does; the two numbers between its rows stay."""
-    rng = np.random.default_rng(0)
+    """Every count, in memory that ends where the numbers do; those before stay."""
     buffers = GuardedBuffers()
-    for columns in range(1, 34):
+    for count in range(1, 34):
         buffers.clear()
-        x = rng.standard_normal((3, columns + 2)).astype(np.float32)
-        y = buffers.place(x.reshape(-1)[:-2])
-        launch(run, 1, C(y, 0, np.arange(3) * (columns + 2), 0), 3, columns, activation_steps("silu"))
-        expected = x.copy()
-        expected[:, :columns] = bh.silu(x[:, :columns], hand="arrays")
-        np.testing.assert_allclose(y, expected.reshape(-1)[:-2], rtol=1e-5, atol=1e-6)
+        x = np.random.default_rng(count).standard_normal(count + 3).astype(np.float32)
+        y = buffers.place(x)
+        launch(run, 1, y, 3, count, activation_steps("silu"))
+        np.testing.assert_array_equal(y[:3], x[:3])
+        np.testing.assert_allclose(y[3:], bh.silu(x[3:], hand="arrays"), rtol=1e-5, atol=1e-6)
 
 
 @needs_mprotect
@@ -72,5 +71,20 @@ def test_the_python_of_an_activation_does_what_its_code_does():
     x = np.random.default_rng(0).standard_normal((3, 5))
     for name in ACTIVATIONS:
         y = x.copy()
-        run.run((C(y.reshape(-1), 0, np.arange(3) * 5, 0), 3, 5, activation_steps(name)), 0, 0)
+        run.run((y.reshape(-1), 0, y.size, activation_steps(name)), 0, 0)
         np.testing.assert_allclose(y, activated(x, name), rtol=1e-14, atol=1e-15)
+
+
+@pytest.mark.parametrize("activation", ["relu6", "silu"])
+def test_every_algorithm_applies_the_activation(activation):
+    """3x3 convolutions of 9x7 pixels, whose last tiles hang over the edge."""
+    rng = np.random.default_rng(0)
+    x, weight = (rng.standard_normal(size, np.float32) for size in ((2, 9, 7, 16), (3, 3, 16, 40)))
+    expected = bh.conv2d_block(x, weight, padding=1, activation=activation, hand="arrays")
+    for name in ALGORITHMS:
+        try:
+            with force(name):
+                got = bh.conv2d_block(x, weight, padding=1, activation=activation, hand="compiled")
+        except ArgumentError:  # it does not apply
+            continue
+        np.testing.assert_allclose(got, expected, rtol=0, atol=0.2 if name == "bfloat16" else 5e-4, err_msg=name)

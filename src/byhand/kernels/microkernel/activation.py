@@ -37,6 +37,13 @@ def activation_steps(name: str | None) -> int:
     return ACTIVATION_STEP * (1 + ACTIVATIONS.index(name))
 
 
+def clipped(steps, x):
+    """Return a number after the ReLU or the ReLU6 of an epilogue."""
+    if steps & RELU and x < 0.0:
+        return 0.0
+    return 6.0 if steps & CAP and x > 6.0 else x
+
+
 def activated(kind, x):
     """Return one of the activations of a number."""
     result = x
@@ -64,13 +71,10 @@ def logistic(x):
     return (1.0 if x > 0 else power) / (1.0 + power)
 
 
-def _activate(c, rows, columns, steps):
-    """Replace c[m, n] of all rows and columns by its activation."""
-    kind = steps // ACTIVATION_STEP
-    for m in range(rows):
-        for n in range(columns):
-            at = c.start + c.rows[m] + n
-            c.array[at] = activated(kind, c.array[at])
+def _activate(array, start, count, steps):
+    """Replace `count` numbers of an array, from `start` on, by their activation."""
+    for i in range(start, start + count):
+        array[i] = activated(steps // ACTIVATION_STEP, array[i])
 
 
 def _emit(dtype: str) -> NumbaIntrinsic:
@@ -84,5 +88,5 @@ def _version() -> object:
     return vector_unit(), [Path(__file__).with_name(name).read_bytes() for name in files]
 
 
-# activate(c: C, rows, columns, steps)
+# activate(array, start, count, steps)
 activate = Intrinsic(_activate, _emit, _version)

@@ -12,7 +12,7 @@ from math import sqrt
 
 from llvmlite import ir
 from numba import types
-from numba.core.cgutils import get_or_insert_function
+from numba.core.cgutils import alloca_once_value, get_or_insert_function
 from numba.extending import intrinsic
 
 from byhand.kernels import vector_math
@@ -224,18 +224,18 @@ def call_activate(
 
 
 def activate_intrinsic(dtype: str) -> NumbaIntrinsic:
-    """Return `activate` as an intrinsic."""
+    """Return `activate` as an intrinsic: a block of one row."""
 
     @intrinsic
     def activate(
-        typing: TypingContext, c: NumbaType, rows: NumbaType, columns: NumbaType, steps: NumbaType
+        typing: TypingContext, array: NumbaType, start: NumbaType, count: NumbaType, steps: NumbaType
     ) -> IntrinsicBody:
         def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, values: Values) -> Value:
-            c, rows, columns, steps = operands(context, builder, signature, values)
-            start = element(builder, REALS[dtype], c.array, c.start)
-            call_activate(builder, dtype, start, c.rows, rows, columns, steps)
+            array, start, count, steps = operands(context, builder, signature, values)
+            table = alloca_once_value(builder, WORD(0))
+            call_activate(builder, dtype, element(builder, REALS[dtype], array, start), table, WORD(1), count, steps)
             return context.get_dummy_value()
 
-        return types.void(c, rows, columns, steps), codegen
+        return types.void(array, start, count, steps), codegen
 
     return activate

@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from byhand.kernels.microkernel.activation import activated, activation_steps
-from byhand.kernels.microkernel.operands import ACTIVATION_STEP, ADD, BIAS, CAP, RELU, RESIDUAL, SCALE, ZERO, Epilogue
+from byhand.kernels.microkernel.activation import activated, activation_steps, clipped
+from byhand.kernels.microkernel.operands import ACTIVATION_STEP, ADD, BIAS, RELU, RESIDUAL, SCALE, ZERO, Epilogue
 from byhand.kernels.runtime.cpu import vector_unit
 from byhand.kernels.runtime.intrinsic import Intrinsic
 from byhand.kernels.runtime.types import Array
@@ -52,8 +52,7 @@ def _sum(a_wide, b_wide, a, b, c, extent, initial, epilogue):
                     total += a.array[at_a + k * a.step] * b.array[at_b + k * b.step]
             total = total * scale[column] + bias[column] if steps & SCALE else total
             total = total + residual[at_c] if steps & RESIDUAL else total
-            total = 0.0 if steps & RELU and total < 0.0 else 6.0 if steps & CAP and total > 6.0 else total
-            c.array[at_c] = activated(steps // ACTIVATION_STEP, total)
+            c.array[at_c] = activated(steps // ACTIVATION_STEP, clipped(steps, total))
 
 
 def _tile(*operands):
@@ -84,8 +83,7 @@ def _tile_bfloat16(a, b, c, extent, initial, epilogue):
                         total += left * bfloat16(b.array[at_b + k * b.step], high)
             total = total * scale[column] + bias[column] if steps & SCALE else total
             total = total + residual[at_c] if steps & RESIDUAL else total
-            total = 0.0 if steps & RELU and total < 0.0 else 6.0 if steps & CAP and total > 6.0 else total
-            c.array[at_c] = activated(steps // ACTIVATION_STEP, total)
+            c.array[at_c] = activated(steps // ACTIVATION_STEP, clipped(steps, total))
 
 
 def bfloat16(pair, high):

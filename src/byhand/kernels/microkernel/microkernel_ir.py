@@ -15,7 +15,7 @@ from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 
 from byhand.kernels.microkernel.activation_ir import call_activate
-from byhand.kernels.microkernel.operands import ADD, BIAS, CAP, RELU, RESIDUAL, SCALE
+from byhand.kernels.microkernel.operands import ADD, BIAS, RELU, RESIDUAL, SCALE
 from byhand.kernels.microkernel.scatter_ir import SCATTER_ROWS, Scatter, ScatterArguments
 from byhand.kernels.microkernel.simd import REALS, Vectors, element, operands, prefetch_line
 from byhand.kernels.runtime.cpu import CACHE_LINE_BYTES, vector_unit
@@ -411,10 +411,7 @@ class MacroKernel(Vectors):
             ]
 
         def clipped() -> list[Value]:
-            capped = build.icmp_signed("!=", build.and_(self.given.steps, WORD(CAP)), WORD(0))
-            highest = self.splat(build.select(capped, self.real(6.0), self.real(float("inf"))), self.real)
-            positive = [build.select(build.fcmp_ordered("<", value, self.zero), self.zero, value) for value in sums]
-            return [build.select(build.fcmp_ordered(">", value, highest), highest, value) for value in positive]
+            return self.clipped(sums, self.given.steps)
 
         for flag, change in ((SCALE, scaled), (RESIDUAL, added), (RELU, clipped)):
             sums = self.where_asked(self.given.steps, flag, sums, change)
