@@ -1,7 +1,7 @@
 """The activations of an epilogue as LLVM IR: arithmetic on vectors without a branch, in loops over the rows of a block.
 
-Errors in float32 against the exact value, for |x| < 80: sigmoid 2.5 ULP, silu 3, gelu 2e-7 of |x|; the others are exact to
-their last rounding. float64 calls the C library for each number of a vector.
+Errors in float32 against the exact value: sigmoid and silu 6 ULP, 10 where x < -14; gelu 1e-7 of |x|; the others are exact to
+their last roundings. gelu of minus infinity is 0, its limit. float64 calls the C library for each number of a vector.
 """
 
 from __future__ import annotations
@@ -37,15 +37,26 @@ from byhand.kernels.runtime.llvm import (
 
 MANTISSA_BITS = 23  # of a float32
 
-# For a smaller x, e^x is taken for that of this x: next to 1, to which it is added, both are 0.
-EXP_MIN = -87.0
+# 2^t on -1/2 <= t <= 1/2, and -log2(erfc(a / sqrt 2) / 2) on 0 <= a <= 6: minimax fits made for this file, the constant term
+# first. The second grows beyond 6, too.
+POWER_OF_2 = (1.0, 0.69314700, 0.24022242, 0.055507336, 0.009671513, 0.0013264727)
+TAIL_EXPONENT = (
+    1.0,
+    1.1511052,
+    0.45920819,
+    0.05249618,
+    -0.00706342,
+    0.00013693646,
+    0.0001861802,
+    -3.9377686e-05,
+    2.8349129e-06,
+)
 
-# Coefficients of kernels/vector_math.py, the constant term first.
-EXP_TAIL = (0.49999994, 0.16666521, 0.04166828, 0.0083686942, 0.001381961)
-ERF_NEAR = (0.12837917, -0.37612638, 0.11283758, -0.02686235, 0.0052072373, -0.0008202741, 8.5883e-05)
-ERF_EXPONENT = (0.00022274577, 1.1275629, 0.63737357, 0.10376247, -0.022144852, 0.0030225075, -0.00019381529)
-ERF_NEAR_MAX = 0.93
-ERF_MAX = 4.0  # beyond it erf is 1 to the last digit
+# Exponents of 2 beyond these are taken for the first, next to 0, and for infinity.
+MIN_EXPONENT, MAX_EXPONENT = -126.9, 127.4
+
+# For a larger |x|, gelu is 0 or x to the last digit.
+GELU_MAX = 20.0
 
 
 def emit(vectors: Vectors, kind: str, value: Value) -> Value:
@@ -55,63 +66,61 @@ def emit(vectors: Vectors, kind: str, value: Value) -> Value:
 
 
 def _hard_sigmoid(vectors: Vectors, x: Value) -> Value:
-    gate = _clip(vectors, vectors.builder.fadd(x, _constant(vectors, 3.0)), 0.0, 6.0)
+    gate = _at_most(vectors, _at_least(vectors, vectors.builder.fadd(x, _constant(vectors, 3.0)), 0.0), 6.0)
     return vectors.builder.fdiv(gate, _constant(vectors, 6.0))
 
 
 def _hard_swish(vectors: Vectors, x: Value) -> Value:
     build = vectors.builder
-    gate = _clip(vectors, build.fadd(x, _constant(vectors, 3.0)), 0.0, 6.0)
+    gate = _at_most(vectors, _at_least(vectors, build.fadd(x, _constant(vectors, 3.0)), 0.0), 6.0)
     return build.fmul(build.fmul(x, _constant(vectors, 1 / 6)), gate)
 
 
 def _sigmoid(vectors: Vectors, x: Value) -> Value:
     """Return 1 / (1 + e^-x)."""
     build, one = vectors.builder, _constant(vectors, 1.0)
-    return build.fdiv(one, build.fadd(one, _exp(vectors, build.fneg(x))))
+    return build.fdiv(one, build.fadd(one, _exp_of_negative(vectors, x)))
 
 
 def _silu(vectors: Vectors, x: Value) -> Value:
     """Return x / (1 + e^-x)."""
     build = vectors.builder
-    return build.fdiv(x, build.fadd(_constant(vectors, 1.0), _exp(vectors, build.fneg(x))))
+    return build.fdiv(x, build.fadd(_constant(vectors, 1.0), _exp_of_negative(vectors, x)))
 
 
 def _gelu(vectors: Vectors, x: Value) -> Value:
-    """Return x (1 + erf(x / sqrt 2)) / 2."""
-    half = vectors.builder.fmul(x, _constant(vectors, 0.5))
-    return vectors.multiply_add(half, _erf(vectors, vectors.builder.fmul(x, _constant(vectors, 1 / sqrt(2)))), half)
-
-
-def _exp(vectors: Vectors, x: Value) -> Value:
-    """Return e^x: 2^n e^r with x = n log 2 + r, as in vector_math.exp; infinity where it is too large, NaN for NaN."""
+    """Return x (1 + erf(x / sqrt 2)) / 2 = max(x, 0) - a erfc(a / sqrt 2) / 2, with a = |x|: no difference of near numbers."""
+    build = vectors.builder
     if vectors.real == REALS["f8"]:
-        return _scalar_calls(vectors, "exp", x)
+        half = build.fmul(x, _constant(vectors, 0.5))
+        erf = _scalar_calls(vectors, "erf", build.fmul(x, _constant(vectors, 1 / sqrt(2))))
+        return vectors.multiply_add(half, erf, half)
+    a = _at_most(vectors, _intrinsic(vectors, "fabs", x), GELU_MAX)
+    tail = _power_of_2(vectors, build.fneg(_polynomial(vectors, a, TAIL_EXPONENT)))
+    return vectors.multiply_add(build.fneg(a), tail, _at_least(vectors, x, 0.0))
+
+
+def _exp_of_negative(vectors: Vectors, x: Value) -> Value:
+    """Return e^-x; infinity where it is too large."""
+    build = vectors.builder
+    if vectors.real == REALS["f8"]:
+        return _scalar_calls(vectors, "exp", build.fneg(x))
+    too_large = build.fcmp_ordered("<", x, _constant(vectors, -MAX_EXPONENT / vector_math.LOG2E))
+    power = _power_of_2(vectors, _at_most(vectors, x, -MIN_EXPONENT / vector_math.LOG2E), -vector_math.LOG2E)
+    return build.select(too_large, _constant(vectors, vector_math.INFINITY), power)
+
+
+def _power_of_2(vectors: Vectors, x: Value, factor: float = 1.0) -> Value:
+    """Return 2^(factor x) of a float32: 2^n 2^t with factor x = n + t; n is added to the exponent in the bits of 2^t."""
     build, add, constant = vectors.builder, vectors.multiply_add, partial(_constant, vectors)
     integers = ir.VectorType(INT32, vectors.lanes)
-    too_large = build.fcmp_ordered(">", x, constant(vector_math.EXP_MAX_FLOAT32))
-    x = build.select(build.fcmp_ordered("<", x, constant(EXP_MIN)), constant(EXP_MIN), x)
-    shifted = add(x, constant(vector_math.LOG2E), constant(vector_math.ROUND))
-    whole = build.fsub(shifted, constant(vector_math.ROUND))
-    r = add(whole, constant(-vector_math.LN2_HIGH), x)
-    r = add(whole, constant(-vector_math.LN2_LOW), r)
-    power = build.fadd(constant(1.0), add(build.fmul(r, r), _polynomial(vectors, r, EXP_TAIL), r))
+    if factor == 1.0:
+        x = _at_least(vectors, x, MIN_EXPONENT)
+    shifted = add(x, constant(factor), constant(vector_math.ROUND))  # its last bits are n
+    t = add(x, constant(factor), build.fsub(constant(vector_math.ROUND), shifted))
     exponent = build.shl(build.bitcast(shifted, integers), ir.Constant(integers, [MANTISSA_BITS] * vectors.lanes))
-    scaled = build.bitcast(build.add(build.bitcast(power, integers), exponent), vectors.vector)
-    return build.select(too_large, constant(vector_math.INFINITY), scaled)
-
-
-def _erf(vectors: Vectors, x: Value) -> Value:
-    """Return erf x, as in vector_math.erf: a polynomial near 0, else 1 - e^-q."""
-    if vectors.real == REALS["f8"]:
-        return _scalar_calls(vectors, "erf", x)
-    build, constant = vectors.builder, partial(_constant, vectors)
-    positive = _intrinsic(vectors, "fabs", x)
-    near = vectors.multiply_add(positive, _polynomial(vectors, build.fmul(x, x), ERF_NEAR), positive)
-    capped = _clip(vectors, positive, 0.0, ERF_MAX)
-    far = build.fsub(constant(1.0), _exp(vectors, build.fneg(_polynomial(vectors, capped, ERF_EXPONENT))))
-    result = build.select(build.fcmp_ordered("<", positive, constant(ERF_NEAR_MAX)), near, far)
-    return _intrinsic(vectors, "copysign", result, x)
+    power = build.bitcast(_polynomial(vectors, t, POWER_OF_2), integers)
+    return build.bitcast(build.add(power, exponent), vectors.vector)
 
 
 def _polynomial(vectors: Vectors, x: Value, coefficients: tuple[float, ...]) -> Value:
@@ -122,12 +131,16 @@ def _polynomial(vectors: Vectors, x: Value, coefficients: tuple[float, ...]) -> 
     return result
 
 
-def _clip(vectors: Vectors, x: Value, low: float, high: float) -> Value:
-    """Return x, at least `low` and at most `high`; NaN stays NaN."""
-    build = vectors.builder
-    for sign, limit in (("<", _constant(vectors, low)), (">", _constant(vectors, high))):
-        x = build.select(build.fcmp_ordered(sign, x, limit), limit, x)
-    return x
+def _at_most(vectors: Vectors, x: Value, limit: float) -> Value:
+    """Return the lesser of x and a limit; NaN stays NaN."""
+    bound = _constant(vectors, limit)
+    return vectors.builder.select(vectors.builder.fcmp_ordered(">", x, bound), bound, x)
+
+
+def _at_least(vectors: Vectors, x: Value, limit: float) -> Value:
+    """Return the greater of x and a limit; NaN stays NaN."""
+    bound = _constant(vectors, limit)
+    return vectors.builder.select(vectors.builder.fcmp_ordered("<", x, bound), bound, x)
 
 
 def _constant(vectors: Vectors, number: float) -> Value:
