@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import byhand as bh
+from byhand.kernels.conv import tuning
 from byhand.kernels.runtime.cpu import vector_unit
 from byhand.program.precision import NO_BFLOAT16
 from tests.cli.run_cli import byhand, small_mnist
@@ -260,6 +261,7 @@ def test_resume_refuses_other_settings_and_other_data(small_data, tmp_path):
         ({"epochs": 0}, "has 0 as its epochs"),
         ({"lr": None}, "has None as its lr"),
         ({"model": 5}, "has 5 as its model"),
+        ({"tuning": {"direct": {"forward": 99}}}, "has a wrong tuning: a tuning table maps algorithms and passes"),
         ({"optimizer": "SGD"}, "has 'SGD' as its optimizer"),
         ({"data": "nowhere"}, "there is no data set, folder or file 'nowhere'"),
         ({"data_sha256": "0"}, "changed since"),
@@ -330,6 +332,24 @@ def test_the_precision_is_checked_used_and_kept(small_data, tmp_path):
         "bf16" if has_bfloat16 else "float32"
     )
     assert ("hand: compiled    precision: bf16    run:" if has_bfloat16 else NO_BFLOAT16) in done.out
+
+
+def test_a_run_goes_on_with_its_tuning_table(small_data, tmp_path, monkeypatch):
+    run, table = tmp_path / "run", {"direct": {"forward": 2.0}}
+    monkeypatch.setenv("BYHAND_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("BYHAND_TUNING")
+    tuning.use(None)
+    try:
+        tuning.keep(table)
+        assert byhand("train", "article", "--data", small_data, "--epochs", 1, "--output", run).code == 0
+        assert json.loads((run / "run.json").read_text())["tuning"] == table
+        tuning.forget()
+        assert tuning.in_use() == {}
+        assert byhand("train", run, "--resume").code == 0
+        assert tuning.in_use() == table
+    finally:
+        monkeypatch.undo()
+        tuning.use(None)
 
 
 def test_a_cpu_without_bfloat16_trains_in_float32(small_data, tmp_path):

@@ -8,6 +8,7 @@ from byhand.data.augment import Augment
 from byhand.data.preprocessing import Preprocessing
 from byhand.data.tables.table_options import TABLE_OPTIONS
 from byhand.errors import ByhandError, FileError
+from byhand.kernels.conv import tuning
 from byhand.kernels.conv.problem import FLOAT32, PRECISIONS
 from byhand.train import Run
 from byhand.train.settings import from_json
@@ -81,6 +82,7 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "task": _is_text,
     "hand": _is_text,
     "precision": lambda value: value in PRECISIONS,
+    "tuning": lambda value: tuning.checked(value) is not None,
     "tta": _is_text,
     "reader": _is_text,
     "pixel_range": _is_text,

@@ -25,6 +25,7 @@ from byhand.data.pixel_range import parse_pixel_range
 from byhand.data.preprocessing import FILE_READERS
 from byhand.data.splits import VALIDATION_FRACTION, data_warnings
 from byhand.errors import ArgumentError, FileError
+from byhand.kernels.conv import tuning
 from byhand.kernels.conv.problem import FLOAT32
 from byhand.nn.graph_copy import copy_weights
 from byhand.nn.split_frozen import split_frozen
@@ -116,6 +117,7 @@ def start(given: defaults.Settings, output: Path | None, started: float, bar: Pr
         "classes": setup.model.classes,
         "data_sha256": setup.sets.digest(),
         "skipped": [list(skipped) for skipped in setup.sets.bad],
+        "tuning": tuning.in_use(),
         "versions": {"byhand": __version__, "numpy": np.__version__, "python": platform.python_version()},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -137,6 +139,7 @@ def resume(given: defaults.Settings, output: Path | None, bar: ProgressBar, tell
         output, given = Path(given["data"]), given | {"data": None}
     run = Run.open(world().broadcast(output or _newest_folder()))
     settings = run_settings.read_settings(run, run_settings.REQUIRED)
+    tuning.use(settings.get("tuning", {}))  # the algorithms of the run, whatever `byhand tune` has measured since
     original = settings | {"optimizer": str(settings["optimizer"].get("kind")).lower()}
     for name, value in given.items():
         if value is not None and value != original.get(name):
