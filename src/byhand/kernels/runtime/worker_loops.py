@@ -181,12 +181,12 @@ def sleep(pool: int, record: int, seen: int) -> None:
     """Sleep until this worker is woken, which it can be after SLEEP_NANOSECONDS; not where a launch has come since `seen`.
 
     A caller stores its generation and then looks who sleeps; a worker says that it sleeps and then looks at the generation. So
-    one of them sees what the other has stored.
+    one of them sees what the other has stored. The same holds for `stop`.
     """
     relaxed_store(record + ASLEEP_UNTIL, nanoseconds() + SLEEP_NANOSECONDS)
     atomic_store(record + ASLEEP, 1)
     atomic_add(pool + SLEEPERS, 1)
-    if atomic_load(pool + GENERATION) == seen:
+    if atomic_load(pool + GENERATION) == seen and atomic_load(pool + STOPPED) == 0:
         futex(record + ASLEEP, FUTEX_WAIT, 1)  # it returns at once where ASLEEP is no longer 1
     atomic_add(pool + SLEEPERS, -1)
     atomic_store(record + ASLEEP, 0)
