@@ -33,8 +33,8 @@ SLEEP_NANOSECONDS = 100_000
 # sleeps longer. After each launch that follows it spins a little more, until it has come back to SPINS.
 LOST_NANOSECONDS = 1_000_000
 BUSY_SPINS = 100
-BUSY_SLEEP_NANOSECONDS = 1_000_000
-SPINS_RECOVERY = SPINS // 256
+BUSY_SLEEP_NANOSECONDS = 3_000_000
+SPINS_RECOVERY = SPINS // 128
 # How often in a row a worker goes to sleep again because it was woken on the caller's core: the next time it may be another.
 # Then it takes blocks all the same: Linux moves only threads that are ready to run to a core with less work.
 MAX_REFUSALS = 16
