@@ -13,6 +13,7 @@ from tests.kernels.process import OURS
 TITLES = (
     "processor",
     "instruction set",
+    "bfloat16",
     "caches per core",
     "threads",
     "threading layer",
@@ -89,3 +90,8 @@ def test_bad_input_gets_one_line(words, environment, complaint):
     done = byhand("env", *words, **environment)
     assert (done.code, done.out) == (2, "")
     assert complaint in done.complaint
+
+
+def test_it_tells_whether_the_cpu_multiplies_bfloat16():
+    assert "bfloat16               no instruction for it (vdpbf16ps)" in byhand("env", BYHAND_TARGET="avx2").out
+    assert json.loads(byhand("env", "--json", BYHAND_TARGET="avx2").out)["kernels"]["bfloat16"] is False

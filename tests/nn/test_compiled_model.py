@@ -11,6 +11,7 @@ import pytest
 import byhand as bh
 from byhand import nn
 from byhand.errors import ArgumentError, ShapeError
+from byhand.kernels.runtime.cpu import vector_unit
 from tests.nn.cases import images
 from tests.nn.networks import everything, plain, small
 
@@ -41,6 +42,18 @@ def test_it_answers_as_the_model(make, batch):
     np.testing.assert_array_equal(compiled.predict(x[4:]), compiled.predict(x)[4:])  # a part that is filled up
 
 
+def test_it_computes_in_bfloat16_where_it_is_asked_to():
+    if not vector_unit().bfloat16:
+        pytest.skip("this processor has no products of bfloat16")
+    model = residual()
+    x, _ = images(model, 2)
+    compiled = model.compile(precision="bf16")
+    assert "bfloat16" in {layer.forward for layer in compiled.algorithms}
+    assert not any("pack" in launch.name for launch in compiled._graph.all_launches)
+    expected = model.logits_of(x)
+    assert 1e-5 < np.abs(compiled.logits_of(x) - expected).max() / np.abs(expected).max() < 0.02
+
+
 def test_it_keeps_the_weights_of_its_time():
     model = residual()
     x, _ = images(model, 2)
@@ -62,15 +75,27 @@ def test_what_depends_on_weights_is_made_once_and_the_weights_released():
     assert "def step(" in str(compiled)
 
 
+@pytest.mark.parametrize(
+    "last",
+    [[nn.Sigmoid()], [nn.HardSigmoid()], [nn.Linear(1), nn.Sigmoid()], [nn.Linear(1)], [nn.Softmax()], [nn.Tanh()]],
+)
+def test_every_task_is_answered(last):
+    model = small(*last, seed=5)
+    x = np.random.default_rng(0).random((3, 6, 6, 2))
+    compiled = model.compile(2)
+    np.testing.assert_allclose(compiled.predict(x), model.predict(x), atol=1e-6)
+    np.testing.assert_allclose(compiled(x), model(x), atol=1e-6)
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_a_call_allocates_its_result_alone(dtype):
     model = bh.models.create("squeezenet1_1", input_shape=(64, 64, 3))
     x = np.full((2, 64, 64, 3), -1).astype(dtype)
     compiled = model.compile(2)
-    compiled.logits_of(x)
+    compiled.predict(x)
     tracemalloc.start()
     try:
-        result = compiled.logits_of(x)
+        result = compiled.predict(x)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -16,6 +16,16 @@ LOSS_NAMES: dict[str, str] = {
     ),
 }
 
+# Precisions of a program.
+PRECISION_NAMES: dict[str, str] = {
+    **dict.fromkeys(("bfloat16", "bf16-mixed", "bf16-true", "mixed_bfloat16", "torch.bfloat16"), "write bf16"),
+    **dict.fromkeys(
+        ("float16", "fp16", "half", "16", "16-mixed", "16-true", "mixed_float16", "mixed", "amp"),
+        "CPUs have bfloat16 in place of float16: write bf16",
+    ),
+    **dict.fromkeys(("fp32", "32", "32-true", "single", "float", "full", "none"), "write float32"),
+}
+
 # Keywords under their name elsewhere, and here; a hint where the call takes one of the latter.
 RENAMED: dict[str, tuple[str, ...]] = {
     "kernel_size": ("kernel",),
@@ -123,7 +133,10 @@ KEYWORDS: dict[str, str] = {
         "leave it out: images are prefetched by a thread",
     ),
     **dict.fromkeys(("device", "accelerator", "gpus", "devices", "map_location"), CPU),
-    "precision": "leave it out: byhand computes in float32",
+    "precision": "leave it out: bh.Trainer, fit, evaluate, predict and program take precision='bf16'",
+    **dict.fromkeys(
+        ("amp", "fp16", "bf16", "mixed_precision", "half"), "write precision='bf16' for bh.Trainer, fit or predict"
+    ),
     "callback": "write callbacks=[function]",
 }
 

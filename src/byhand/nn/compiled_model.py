@@ -21,11 +21,12 @@ from byhand.graph import Graph
 from byhand.hints import Hinted, hinted
 from byhand.hints.sentences import COMPILED
 from byhand.kernels import aligned, capture, fixed_weights
+from byhand.kernels.conv.problem import FLOAT32
 from byhand.kernels.runtime.launch_graph import LaunchGraph
 from byhand.nn.inference import is_empty, nodes_after_logits, outputs_of
 from byhand.nn.network_input import as_images, warn_of_pixels
 from byhand.nn.parameters import NamedArrays
-from byhand.nn.task import answers
+from byhand.nn.task import answer_op, answers
 from byhand.ops.op import Array, tree_leaves
 from byhand.program.algorithm_table import LayerAlgorithms
 from byhand.program.fork_safe_lock import ForkSafeLock
@@ -55,20 +56,20 @@ class CompiledModel(Hinted):
     (3, 10)
     """
 
-    def __init__(self, model: Model, batch: Any) -> None:
+    def __init__(self, model: Model, batch: Any, precision: str = FLOAT32) -> None:
         if not isinstance(batch, Real):
             raise ArgumentError(f"compile: batch is {batch!r:.60}; expected a number of images; {COMPILED}")
         self.batch, self._lock = integer("compile: batch", batch), ForkSafeLock()
         with model.lock.rlock:
             self._model: Model = _copy(model)
         with fixed_weights() if _weights_are_arrays(model.graph) else nullcontext():
-            self._program = self._model.program(self.batch)
+            self._program = self._model.program(self.batch, precision=precision)
             self._images = self._program.images[0]
             self._arguments: tuple[Any, ...] = self._images, self._model.p, self._model.state, self._program.arena
             self._graph: LaunchGraph | None = None
-            self._result: Array | None = None
+            self._outputs: tuple[Array, ...] = ()
             if self._program.is_native:
-                self._graph, self._result = capture(self._program.step, *self._arguments)
+                self._graph, self._outputs = capture(self._step)
                 self._release_weights()
         # Run once, on pixels where it takes any: the first call finds its kernels compiled, and its memory mapped.
         dtype = np.uint8 if model.preprocessing.reader != "array" else model.dtype
@@ -92,33 +93,40 @@ class CompiledModel(Hinted):
     @hinted
     def predict(self, images: Any) -> Array:
         """Return the probability of each class or label, (N, classes), as `model.predict(images)` does."""
-        return answers(self._model.answer, self.logits_of(images))
+        if answer_op(self._model.answer) is None:
+            return answers(self._model.answer, self.logits_of(images))
+        return self._run(images, 1)
 
     @hinted
     def logits_of(self, images: Any) -> Array:
         """Return the logits (N, classes) of images."""
+        return self._run(images, 0)
+
+    def _step(self) -> tuple[Array, ...]:
+        """Run the program on the images that were copied in; return logits, and the probabilities where an op makes them."""
+        logits, op = self._program.step(*self._arguments), answer_op(self._model.answer)
+        return (logits,) if op is None else (logits, op(logits))
+
+    def _run(self, images: Any, output: int) -> Array:
+        """Return an output of `_step` for images, a batch at a time."""
         model, batch = self._model, self.batch
         images = warn_of_pixels(model, as_images(model, images))
-        logits = np.empty((len(images), *model.logits.shape[1:]), model.dtype)
+        result = np.empty((len(images), *model.logits.shape[1:]), model.dtype)
         if is_empty(model, images):
-            return logits
+            return result
         if isinstance(images, np.ndarray):
             images = model.check(images)
-        with self._lock.rlock:
+        with self._lock.rlock, np.errstate(all="ignore"):
             for start in range(0, len(images), batch):
-                part = model.check(np.asarray(images[start : start + batch]))
+                part = np.asarray(images[start : start + batch])
                 model.prepare(part, out=self._images[: len(part)])
                 self._images[len(part) :] = 0
-                logits[start : start + batch] = self._run()[: len(part)]
-        return logits
-
-    def _run(self) -> Array:
-        """Run the program on the images that were copied in; return its result, which the next run overwrites."""
-        if self._graph is None:
-            with np.errstate(all="ignore"):
-                return self._program.step(*self._arguments)  # type: ignore[no-any-return]
-        self._graph.run()
-        return self._result  # type: ignore[return-value]
+                if self._graph is None:
+                    self._outputs = self._step()
+                else:
+                    self._graph.run()
+                result[start : start + batch] = self._outputs[output][: len(part)]
+        return result
 
     @property
     def algorithms(self) -> list[LayerAlgorithms]:

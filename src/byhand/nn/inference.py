@@ -21,7 +21,7 @@ MAX_BATCH = 250  # images, where no batch size is given
 MAX_BATCH_PIXELS = 1 << 20  # in all of these images
 
 
-def logits_of(model: Model, images: Any, batch_size: int | None, hand: str) -> Array:
+def logits_of(model: Model, images: Any, batch_size: int | None, hand: str, precision: str) -> Array:
     """Return the logits (N, classes) of images; see `Model.logits_of`."""
     files = isinstance(images, LazyImages)
     images = images if files else np.atleast_1d(images)
@@ -36,7 +36,7 @@ def logits_of(model: Model, images: Any, batch_size: int | None, hand: str) -> A
     starts, parts = range(0, max(1, len(images)), size), []
     for part in Prefetcher(batch, starts) if files else map(batch, starts):
         part = model.check(part)
-        program = model.program(len(part), hand=hand)
+        program = model.program(len(part), hand=hand, precision=precision)
         with model.lock.rlock:  # from the images to the result, which the program copies
             x = model.prepare(part, out=program.images[0], hand=hand)
             parts.append(program(x, model.p, model.state, program.arena))

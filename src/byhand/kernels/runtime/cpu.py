@@ -38,6 +38,7 @@ class VectorUnit:
     tile_rows: int  # of the register tile
     tile_vectors: int  # in a row of the tile
     fma: bool  # multiply and add in one rounding
+    bfloat16: bool = False  # multiply pairs of bfloat16 numbers: vdpbf16ps
 
     def lanes(self, dtype: npt.DTypeLike) -> int:
         """Return how many elements a vector holds."""
@@ -57,7 +58,8 @@ def vector_unit() -> VectorUnit:
     target = os.environ.get("BYHAND_TARGET") or best
     if target not in TARGETS:
         raise UnknownNameError("BYHAND_TARGET", target, TARGETS)
-    return VectorUnit(target, *TARGETS[target], fma=arm or "fma" in has)
+    has_bfloat16 = target == "avx512" and {"avx512bf16", "avx512bw"} <= has
+    return VectorUnit(target, *TARGETS[target], fma=arm or "fma" in has, bfloat16=has_bfloat16)
 
 
 @cache

@@ -70,7 +70,8 @@ def _key() -> str | None:
         libraries = []
         for name in ("numba", "llvmlite"):
             spec = find_spec(name)
-            assert spec is not None and spec.origin is not None
+            if spec is None or spec.origin is None:
+                return None
             folder = Path(spec.origin).parent
             binaries = sorted((path.name, path.stat().st_size) for path in folder.glob("binding/*llvmlite*"))
             libraries.append((str(folder), (folder / "_version.py").read_bytes(), binaries))
