@@ -31,6 +31,8 @@ from byhand.kernels.runtime.worker_pool import (
     ASLEEP_UNTIL,
     BLOCK_BITS,
     BLOCKS,
+    BUSY_SLEEP_NANOSECONDS,
+    BUSY_SPINS,
     CORE,
     COUNTER,
     DONE,
@@ -38,6 +40,7 @@ from byhand.kernels.runtime.worker_pool import (
     GENERATION,
     GENERATION_MASK,
     LIMIT,
+    LOST_NANOSECONDS,
     MAX_BLOCKS,
     MAX_REFUSALS,
     NUMBER,
@@ -48,6 +51,7 @@ from byhand.kernels.runtime.worker_pool import (
     SLEEP_NANOSECONDS,
     SLEEPERS,
     SPINS,
+    SPINS_RECOVERY,
     STOPPED,
     WAITING,
     WORKERS,
@@ -150,23 +154,31 @@ def work(record: int) -> int:
     """Take blocks of each launch; sleep while there is none; return when the pool is stopped."""
     pool, worker = load_word(record + POOL), load_word(record + NUMBER)
     flush_denormals()
-    seen, spins, refusals = 0, 0, 0
+    seen, refusals, spins, max_spins, idle_since = 0, 0, 0, SPINS, nanoseconds()
     while atomic_load(pool + STOPPED) == 0:
         generation = atomic_load(pool + GENERATION)
-        if generation != seen and refusals < MAX_REFUSALS and on_core_of_caller(pool):
-            refusals += 1
-            sleep(pool, record, generation)
-        elif generation != seen:
-            seen, spins, refusals = generation, 0, 0
-            if worker < relaxed_load(pool + LIMIT):
-                take_blocks(pool, generation, worker)
-        elif spins < SPINS:
+        if generation == seen and spins < max_spins:
             spins += 1
             pause()
+            continue
+        max_spins = adjusted(max_spins, nanoseconds() - idle_since)
+        if generation == seen:
+            sleep(pool, record, seen, max_spins)
+        elif refusals < MAX_REFUSALS and on_core_of_caller(pool):
+            refusals, max_spins = refusals + 1, BUSY_SPINS
+            sleep(pool, record, generation, max_spins)
         else:
-            sleep(pool, record, seen)
-            spins = 0
+            seen, refusals = generation, 0
+            if worker < relaxed_load(pool + LIMIT):
+                take_blocks(pool, generation, worker)
+        spins, idle_since = 0, nanoseconds()
     return 0
+
+
+@njit(error_model="numpy")
+def adjusted(max_spins: int, idle: int) -> int:
+    """Return how long a worker is to spin, in pauses: shortly after it lost its core in that time, then longer and longer."""
+    return BUSY_SPINS if idle > LOST_NANOSECONDS else min(SPINS, max_spins + SPINS_RECOVERY)
 
 
 @njit(error_model="numpy")
@@ -177,16 +189,17 @@ def on_core_of_caller(pool: int) -> bool:
 
 
 @njit(error_model="numpy")
-def sleep(pool: int, record: int, seen: int) -> None:
-    """Sleep until this worker is woken, which it can be after SLEEP_NANOSECONDS; not where a launch has come since `seen`.
+def sleep(pool: int, record: int, seen: int, max_spins: int) -> None:
+    """Sleep until this worker is woken; not where a launch has come since `seen`. On a busy machine it sleeps longer.
 
     A caller stores its generation and then looks who sleeps; a worker says that it sleeps and then looks at the generation. So
-    one of them sees what the other has stored.
+    one of them sees what the other has stored. The same holds for `stop`.
     """
-    relaxed_store(record + ASLEEP_UNTIL, nanoseconds() + SLEEP_NANOSECONDS)
+    shortest = SLEEP_NANOSECONDS if max_spins == SPINS else BUSY_SLEEP_NANOSECONDS
+    relaxed_store(record + ASLEEP_UNTIL, nanoseconds() + shortest)
     atomic_store(record + ASLEEP, 1)
     atomic_add(pool + SLEEPERS, 1)
-    if atomic_load(pool + GENERATION) == seen:
+    if atomic_load(pool + GENERATION) == seen and atomic_load(pool + STOPPED) == 0:
         futex(record + ASLEEP, FUTEX_WAIT, 1)  # it returns at once where ASLEEP is no longer 1
     atomic_add(pool + SLEEPERS, -1)
     atomic_store(record + ASLEEP, 0)

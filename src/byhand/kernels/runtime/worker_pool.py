@@ -27,6 +27,14 @@ GENERATION_MASK = (1 << (63 - BLOCK_BITS)) - 1
 SPINS = 2000
 # The shortest sleep of a worker. To wake one costs some 3 us, which this keeps below 3 % of the time.
 SLEEP_NANOSECONDS = 100_000
+
+# On a busy machine, spinning and wake-ups take time from the program's own threads: Linux may divide the cores among programs,
+# not threads. A worker that has lost its core for so long while it spun, or that was woken on the caller's, spins less and
+# sleeps longer. After each launch that follows it spins a little more, until it has come back to SPINS.
+LOST_NANOSECONDS = 1_000_000
+BUSY_SPINS = 100
+BUSY_SLEEP_NANOSECONDS = 3_000_000
+SPINS_RECOVERY = SPINS // 128
 # How often in a row a worker goes to sleep again because it was woken on the caller's core: the next time it may be another.
 # Then it takes blocks all the same: Linux moves only threads that are ready to run to a core with less work.
 MAX_REFUSALS = 16
