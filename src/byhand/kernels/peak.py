@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from functools import cache
+from statistics import median
 
 import numpy as np
 
@@ -27,7 +28,8 @@ LENGTH = 128  # elements that are summed over: a panel of b takes 16 KB of the L
 ROW_TILES = 4  # tiles that share a panel of b
 BLOCKS_PER_WORKER = 8
 BLOCK_SECONDS = 0.0005  # so that a thread that starts late costs little
-MEASUREMENTS = 40  # the fastest counts
+MEASUREMENTS = 9  # the median counts: of short ones, CPU time is not exact
+LAUNCHES = 8  # of a measurement
 TRIAL_REPEATS = 8  # of a product, to find out how long it takes
 CLOCK_RESOLUTION = 1e-6  # seconds: of a coarser clock of CPU time no use is made
 
@@ -66,7 +68,7 @@ def has_bfloat16() -> bool:
 def peak_flops(precision: str = "float32") -> float:
     """Return the FLOPs a second that the register tile does on all threads together, float32 or bf16 products.
 
-    A multiplication and an addition are two FLOPs. Takes a quarter of a second, and once the compilation of a kernel.
+    A multiplication and an addition are two FLOPs. Takes a third of a second, and once the compilation of a kernel.
     Raises ArgumentError where the CPU has no such products.
     """
     if precision not in PRECISIONS:
@@ -83,14 +85,15 @@ def peak_flops(precision: str = "float32") -> float:
 
     def seconds(repeats: int) -> float:
         started = _seconds_per_worker()
-        launch(KERNELS[precision], blocks, a, b, c, a_rows, c_rows, segments, extent, repeats)
-        return _seconds_per_worker() - started
+        for _ in range(LAUNCHES):
+            launch(KERNELS[precision], blocks, a, b, c, a_rows, c_rows, segments, extent, repeats)
+        return (_seconds_per_worker() - started) / LAUNCHES
 
     seconds(1)  # compiles
-    trial = min(seconds(TRIAL_REPEATS) for _ in range(MEASUREMENTS)) / TRIAL_REPEATS
+    trial = median(seconds(TRIAL_REPEATS) for _ in range(MEASUREMENTS)) / TRIAL_REPEATS
     repeats = max(1, round(BLOCK_SECONDS * BLOCKS_PER_WORKER / trial))
-    best = min(seconds(repeats) for _ in range(MEASUREMENTS))
-    return OPERATIONS[precision] * rows * columns * LENGTH * repeats * blocks / best
+    taken = median(seconds(repeats) for _ in range(MEASUREMENTS))
+    return OPERATIONS[precision] * rows * columns * LENGTH * repeats * blocks / taken
 
 
 def _seconds_per_worker() -> float:
