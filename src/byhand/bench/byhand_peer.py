@@ -25,6 +25,11 @@ class Peer:
     """byhand; hand: "loops", "arrays" or "compiled"; precision: "float32" or "bf16"; threads: as its environment says."""
 
     package = "byhand"
+    predict_program = """
+from byhand.cli.app import main
+sys.argv[:] = ["byhand", "predict", *sys.argv[1:3]]
+main()
+"""
 
     def __init__(self, hand: str, precision: str = FLOAT32, threads: int | None = None) -> None:
         self.hand, self.precision = hand, precision

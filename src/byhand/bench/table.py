@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len
 
+from byhand.bench.benchmarks import MEMORY
 from byhand.bench.check import is_wrong
 from byhand.bench.peers import BYHAND, family
 from byhand.bench.results import Line, Mean, Ratio, Result, Row
@@ -43,11 +44,16 @@ def table(row: Row) -> str:
     lines += _sides(row) if list(row["lines"]) == [""] else _columns(row)
     lines += [wrapped(f"{INDENT}{line}", 2 * INDENT) for line in _left_out(row)]
     lines += _ratios(row)
-    if row["quiet"] < BUSY_BELOW and not row["spinning"]:
+    if _is_busy(row) and not row["spinning"]:
         part = f"{row['quiet']:.0%}"
         told = translate(f"the machine was busy: a spin loop got {part} of its cores; compare CPU times")
         lines.append(wrapped(f"{INDENT}{told}", 2 * INDENT))
     return "\n".join(lines)
+
+
+def _is_busy(row: Row) -> bool:
+    """Tell whether other programs had a part in what was measured; memory is the same on a busy machine."""
+    return row["quiet"] < BUSY_BELOW and row["unit"] != MEMORY
 
 
 def _left_out(row: Row) -> list[str]:
@@ -65,11 +71,12 @@ def _left_out(row: Row) -> list[str]:
 def _sides(row: Row) -> list[str]:
     """Return the sides, one below the other, with their CPU time, fraction of the limit and error."""
     heads = [pad(translate(row["unit"]), NUMBER_WIDTH, right=True)]
-    heads += [pad(translate(head), COLUMN_WIDTH, right=True) for head in ("cores", "limit", "error")]
+    names = ("error",) if row["unit"] == MEMORY else ("cores", "limit", "error")
+    heads += [pad(translate(name), COLUMN_WIDTH, right=True) for name in names]
     lines = [_line("", "".join(heads), WIDTH)]
     for name, side in row["lines"][""]["sides"].items():
         error = "" if side["error"] is None else f"{side['error']:.0e}"
-        cells = [f"{side['cores']:.2f}", _percent(side["limit"]), error]
+        cells = [f"{side['cores']:.2f}", _percent(side["limit"]), error][-len(names) :]
         numbers = format_number(side["value"]) + "".join(f"{cell:>{COLUMN_WIDTH}}" for cell in cells)
         lines.append(_line(f"  {name}", numbers.rstrip(), WIDTH))
     return lines
@@ -86,18 +93,18 @@ def _columns(row: Row) -> list[str]:
     for family_name in dict.fromkeys(family(name) for line in lines for name in _names(line)):
         cells = [_cell(row, line, family_name) for line in lines]
         columns.append(_column(family_name, [*cells, _mean_cell(row, family_name), _error_cell(row, family_name)]))
-    busy = row["quiet"] < BUSY_BELOW
     if row["float32"] is not None:
         float32 = [*(line["float32"] for line in lines), row["float32"]]
         of_any = [*(line["any_precision"] for line in lines), row["any_precision"]]
         columns += [_column("ratio float32", _ratio_cells(float32)), _column("ratio any", _ratio_cells(of_any))]
-        if busy:  # ratios of CPU times tell more
+        if _is_busy(row):  # ratios of CPU times tell more
             columns.append(_column("CPU ratio float32", _ratio_cells(float32, of_cpu=True)))
             columns.append(_column("CPU ratio any", _ratio_cells(of_any, of_cpu=True)))
-    ours = [line["sides"].get(BYHAND) for line in lines]
-    columns.append(_column("limit byhand", [*(_percent(side and side["limit"]) for side in ours), "", ""]))
-    columns.append(_column("cores byhand", [*(f"{side['cores']:.2f}" if side else "-" for side in ours), "", ""]))
-    if busy and not row["spinning"]:
+    if row["unit"] != MEMORY:
+        ours = [line["sides"].get(BYHAND) for line in lines]
+        columns.append(_column("limit byhand", [*(_percent(side and side["limit"]) for side in ours), "", ""]))
+        columns.append(_column("cores byhand", [*(f"{side['cores']:.2f}" if side else "-" for side in ours), "", ""]))
+    if _is_busy(row) and not row["spinning"]:
         columns.append(_column("spin loop", [*(f"{line['quiet']:.0%}" for line in lines), "", ""]))
     return [f"  {line}".rstrip() for block in _blocks(columns) for line in block]
 
@@ -189,7 +196,7 @@ def _mean_lines(row: Row, precision: str, mean: Mean) -> list[str]:
 def _goal(row: Row, name: str) -> str:
     if name not in row["goals"]:
         return ""
-    required, target = row["goals"][name]
+    required, target = (round(goal, 2) for goal in row["goals"][name])
     return translate(f"  (required {required:g}, target {target:g})")
 
 
