@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("BYHAND_POISON", "1")  # unwritten memory is NaN: kernels/memory.py
+os.environ["BYHAND_TUNING"] = "off"  # the table that the person who runs the tests has made
 os.environ["BYHAND_LANGUAGE"] = "en"  # whatever the locale is; of the processes that tests start, too
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # PyTorch's and NumPy's threads; read when they are imported
 sys.path.insert(0, str(Path(__file__).parent.parent))  # --import-mode=importlib leaves it out

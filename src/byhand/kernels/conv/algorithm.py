@@ -1,7 +1,8 @@
 """The choice of an algorithm for each pass of a convolution, and the door through which all algorithms are called.
 
 Each algorithm has `applies` and an estimated `cost` (problem.py); `choose` takes the cheapest that applies. The choice
-depends on sizes alone: it is the same in every run, and the generated program names it.
+depends on sizes alone, and on the tuning table of the machine where `byhand tune` has made one (tuning.py): it is the same in
+every run, and the generated program names it.
 
 BYHAND_CONV=direct or `with force("direct"):` forces one, to compare algorithms or to find a fault. It is used for the passes
 that it has; for the others the cheapest is chosen.
@@ -11,7 +12,7 @@ gradient, such as `sparse`. The others are left to the passes of the convolution
 
 Add an algorithm: a file with `applies`, `cost` and the passes that it has, which ends with one line,
 
-    winograd = Algorithm("winograd", applies, cost, forward=forward, backward_data=backward_data)
+    fft = Algorithm("fft", applies, cost, forward=forward, backward_data=backward_data)
 
 and its name in ALGORITHMS below. A fourth pass, `max_pool_backward`, computes both gradients of a max-pooled convolution at
 once. Nothing else changes: programs name it, `byhand show` prints it, BYHAND_CONV takes it, and
@@ -28,6 +29,7 @@ from contextlib import contextmanager
 from functools import cache
 
 from byhand.errors import ArgumentError, UnknownNameError
+from byhand.kernels.conv import tuning
 from byhand.kernels.conv.depthwise import depthwise
 from byhand.kernels.conv.direct import direct
 from byhand.kernels.conv.gemv import gemv
@@ -81,11 +83,11 @@ def choose(problem: Problem) -> Algorithm:
 
     Raises UnknownNameError where no algorithm has the forced name, ArgumentError where that one does not apply.
     """
-    return _choose(problem, _local.forced or os.environ.get("BYHAND_CONV") or None)
+    return _choose(problem, _local.forced or os.environ.get("BYHAND_CONV") or None, tuning.generation())
 
 
 @cache
-def _choose(problem: Problem, forced: str | None) -> Algorithm:
+def _choose(problem: Problem, forced: str | None, tables: int) -> Algorithm:
     applicable = [algorithm for algorithm in ALGORITHMS.values() if supports(algorithm, problem)]
     if forced is not None:
         if forced not in ALGORITHMS:
@@ -95,7 +97,7 @@ def _choose(problem: Problem, forced: str | None) -> Algorithm:
                 return ALGORITHMS[forced]
             names = ", ".join(algorithm.name for algorithm in applicable)
             raise ArgumentError(f"the forced algorithm {forced} does not apply to the {problem}; use {names}")
-    return min(applicable, key=lambda algorithm: algorithm.cost(problem))
+    return min(applicable, key=lambda algorithm: algorithm.cost(problem) * tuning.factor(algorithm, problem))
 
 
 def supports(algorithm: Algorithm, problem: Problem) -> bool:

@@ -5,10 +5,13 @@
 A tile of m x m outputs sees (m + 2)^2 inputs. Tiles and filters are transformed, multiplied element by element, and the
 products are transformed to outputs; winograd_arrays.py has the matrices, where they come from, and the sums as arrays. For each
 of the (m + 2)^2 elements the sum over channels is a matrix product (tiles, C) x (C, K): that is where the time goes, and the
-register tile does it. Larger tiles save more products, and cost more in transforms, in edges (an image of 14 pixels has 3.5
-tiles of 4), in memory for the filters, and in digits:
+register tile does it. Larger tiles save more products, and cost more: in transforms, at edges (an image of 14 pixels has 3.5
+tiles of 4), in memory for the filters, and in digits. Errors of an output, in parts of the largest sum of |x * weight|:
+first of random numbers, then the worst seen (sums of equal numbers, outliers, wide ranges):
 
-    error of an output, in parts of the sum of |x * weight| that it adds up: 2x2 ..., 4x4 ..., 6x6 ...; direct ...
+    direct  3e-7, 3e-5     2x2  1e-7, 3e-6     4x4  2e-6, 3e-5     6x6  3e-6, 6e-5
+
+The unit is that of the largest output near by: an outlier costs all outputs of its tile digits, not only those that see it.
 
 Where there are many tiles, each thread takes a block of them through all steps, in its L2 cache. Where there are few (one
 image, deep layers), the transformed filters are the most memory, and each step is distributed by itself: threads then read
@@ -27,11 +30,13 @@ import numpy as np
 
 from byhand.kernels.conv.packed import PACK_BLOCK_WEIGHTS, pack_transposed
 from byhand.kernels.conv.problem import Algorithm, ConvShape, Problem
+from byhand.kernels.conv.weights_plan import MAX_BATCH_PARTS
 from byhand.kernels.conv.winograd_arrays import TAPS
 from byhand.kernels.conv.winograd_kernels import (
     Panels,
     Patches,
     Planes,
+    SumShape,
     Taps,
     TiledImages,
     Tiling,
@@ -42,6 +47,7 @@ from byhand.kernels.conv.winograd_kernels import (
 )
 from byhand.kernels.microkernel.microkernel import no_epilogue
 from byhand.kernels.microkernel.operands import ADD, SCALE, ZERO, Epilogue
+from byhand.kernels.reductions import add_up
 from byhand.kernels.runtime.cpu import CACHE_LINE_BYTES, cache_size, vector_unit
 from byhand.kernels.runtime.kernel import cdiv
 from byhand.kernels.runtime.launch import launch, scratch
@@ -62,6 +68,12 @@ MAX_CHUNK_TILES = 512
 
 # Channels of a panel of filters that a block transforms.
 FILTER_CHANNELS = 32
+
+# Bytes of the sums of backward_weights up to which parts of the batch have sums of their own: they stay in the L2 cache.
+MAX_PART_BYTES = 256 * 1024
+
+# Channels of the sums of one block of work, where the sums are larger.
+CHANNELS_PER_PART = 64
 
 # Bytes of the planes of a chunk of tiles in backward_weights, and the fewest tiles of one.
 CHUNK_BYTES = 4 * 1024 * 1024
@@ -158,25 +170,61 @@ def backward_data(weight: Array, grad_y: Array, grad_x: Array, shape: ConvShape,
 
 
 def backward_weights(x: Array, grad_y: Array, grad_weight: Array, shape: ConvShape, outputs: int) -> None:
-    """Launch the gradient of the filters, one chunk of tiles after the other."""
-    own, planes, line = kernels(outputs), plane_count(outputs), CACHE_LINE_BYTES // x.itemsize
-    columns, down, across = vector_unit().tile_columns(x.dtype), *tiles_of(shape.output, outputs)
-    tiles = len(x) * down * across
-    fit = CHUNK_BYTES // (planes * (shape.channels + shape.filters) * x.itemsize)
-    chunk_tiles = min(tiles, max(MIN_CHUNK_TILES, fit))
-    tiling = Tiling(tiles, down, across, ceil(chunk_tiles / MIN_BLOCKS))
-    v, w = (shared_planes(chunk_tiles, count, planes, line, x.dtype) for count in (shape.channels, shape.filters))
+    """Launch the gradient of the filters: sums over tiles, of parts of the batch where they fit into a cache."""
+    planes, line = plane_count(outputs), CACHE_LINE_BYTES // x.itemsize
+    columns, (down, across) = vector_unit().tile_columns(x.dtype), tiles_of(shape.output, outputs)
+    tiles, tables = len(x) * down * across, (np.arange(shape.depth), np.zeros(1, np.int64))
+    operands = (
+        tiled(x, outputs, shape.padding[0], shape.padding[2]),
+        tiled(grad_y, outputs, 0, 0),
+        Tiling(tiles, down, across, 0),
+        SumShape(shape.groups, shape.depth, shape.filters_per_group, columns, *tables),
+        patches_of(max(shape.channels, shape.filters), planes, x.dtype),
+    )
     sums = shared_planes(shape.depth, shape.filters, planes, line, x.dtype)
-    patches = patches_of(max(shape.channels, shape.filters), planes, x.dtype)
-    images, grads = tiled(x, outputs, shape.padding[0], shape.padding[2]), tiled(grad_y, outputs, 0, 0)
-    blocks, parts = cdiv(chunk_tiles, tiling.block_tiles), max(1, shape.depth // 64)
-    rows, segments = np.arange(shape.depth), np.zeros(1, np.int64)
-    for start in range(0, tiles, chunk_tiles):
-        count, initial = min(chunk_tiles, tiles - start), ADD if start else ZERO
-        launch(own.transform_images, blocks, images, tiling, v, patches, start)
-        launch(own.transform_gradients, blocks, grads, tiling, w, patches, start)
-        launch(sum_products, planes * parts, v, w, sums, rows, columns, shape.groups, parts, count, initial, segments)
-    launch(own.transform_sums, shape.depth, sums, grad_weight.reshape(-1), shape.filters)
+    launch_sums = _sum_parts if sums.array.nbytes <= MAX_PART_BYTES else _sum_chunks
+    launch_sums(*operands, sums, outputs)
+    launch(kernels(outputs).transform_sums, shape.depth, sums, grad_weight.reshape(-1), shape.filters)
+
+
+def _sum_parts(
+    x: TiledImages, grad: TiledImages, tiling: Tiling, shape: SumShape, patches: Patches, sums: Planes, outputs: int
+) -> None:
+    """Launch the sums over parts of the batch, each with a sum of its own, and add these up in order."""
+    planes, line, dtype = plane_count(outputs), CACHE_LINE_BYTES // x.array.itemsize, x.array.dtype
+    rows = vector_unit().tile_rows
+    parts = max(1, min(MAX_BATCH_PARTS, tiling.tiles // rows))
+    block_tiles = tiles_of_block(tiling.tiles, planes * (x.channels + grad.channels) * dtype.itemsize)
+    v, w = (worker_planes(block_tiles, count, planes, line, dtype) for count in (x.channels, grad.channels))
+    total = sums.array
+    partials = scratch(parts * total.size, dtype=dtype) if parts > 1 else total
+    own = sums._replace(array=partials, worker_step=total.size)
+    tiling = tiling._replace(block_tiles=block_tiles)
+    launch(kernels(outputs).sum_part, parts, x, grad, tiling, v, w, own, patches, shape, parts)
+    if parts > 1:
+        add_up(partials.reshape(parts, -1), total)
+
+
+def _sum_chunks(
+    x: TiledImages, grad: TiledImages, tiling: Tiling, shape: SumShape, patches: Patches, sums: Planes, outputs: int
+) -> None:
+    """Launch the sums one chunk of tiles after the other, each distributed by planes and channels."""
+    own, planes, line, dtype = (
+        kernels(outputs),
+        plane_count(outputs),
+        CACHE_LINE_BYTES // x.array.itemsize,
+        x.array.dtype,
+    )
+    fit = CHUNK_BYTES // (planes * (x.channels + grad.channels) * dtype.itemsize)
+    chunk_tiles = min(tiling.tiles, max(MIN_CHUNK_TILES, fit))
+    tiling = tiling._replace(block_tiles=ceil(chunk_tiles / MIN_BLOCKS))
+    v, w = (shared_planes(chunk_tiles, count, planes, line, dtype) for count in (x.channels, grad.channels))
+    blocks, parts = cdiv(chunk_tiles, tiling.block_tiles), max(1, shape.depth // CHANNELS_PER_PART)
+    for start in range(0, tiling.tiles, chunk_tiles):
+        count, initial = min(chunk_tiles, tiling.tiles - start), ADD if start else ZERO
+        launch(own.transform_images, blocks, x, tiling, v, patches, start)
+        launch(own.transform_gradients, blocks, grad, tiling, w, patches, start)
+        launch(sum_products, planes * parts, v, w, sums, shape, parts, count, initial)
 
 
 def algorithm(outputs: int) -> Algorithm:

@@ -91,7 +91,7 @@ def _polynomial(roots: list[Fraction] | tuple[Fraction, ...]) -> list[Fraction]:
 
 def forward_arrays(x: Array, weight: Array, padding: tuple[int, int, int, int], outputs: int = 4) -> Array:
     """Return x (N, H, W, C) convolved with weight (3, 3, C, K), stride 1; padding: (top, bottom, left, right)."""
-    bt, g, at = map(np.array, matrices(outputs, TAPS))
+    bt, g, at = (np.array(matrix, x.dtype) for matrix in matrices(outputs, TAPS))
     height, width = x.shape[1] + sum(padding[:2]) - TAPS + 1, x.shape[2] + sum(padding[2:]) - TAPS + 1
     v = np.einsum("ap,nijcpq,bq->abnijc", bt, _tiles(x, padding[::2], height, width, outputs, TAPS - 1), bt)
     u = np.einsum("ar,rsck,bs->abck", g, weight, g)
@@ -109,7 +109,7 @@ def backward_data_arrays(grad_y: Array, weight: Array, padding: tuple[int, int, 
 
 def backward_weights_arrays(x: Array, grad_y: Array, padding: tuple[int, int, int, int], outputs: int = 4) -> Array:
     """Return the gradient of the filters: grad_y's tiles are filters of m x m taps, which give 3 x 3 outputs: F(3, m)."""
-    bt, g, at = map(np.array, matrices(TAPS, outputs))
+    bt, g, at = (np.array(matrix, x.dtype) for matrix in matrices(TAPS, outputs))
     height, width = grad_y.shape[1:3]
     v = np.einsum("ap,nijcpq,bq->abnijc", bt, _tiles(x, padding[::2], height, width, outputs, TAPS - 1), bt)
     w = np.einsum("ap,nijkpq,bq->abnijk", g, _tiles(grad_y, (0, 0), height, width, outputs, 0), g)

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from byhand.kernels.conv.winograd_arrays import TAPS, matrices
 from byhand.kernels.microkernel.bilinear_map import Grid, bilinear_map, bilinear_map_with_epilogue
 from byhand.kernels.microkernel.microkernel import no_epilogue, prefetch, tile
-from byhand.kernels.microkernel.operands import BIAS, RELU, RESIDUAL, ZERO, A, B, C, Epilogue, Extent
+from byhand.kernels.microkernel.operands import ADD, BIAS, RELU, RESIDUAL, ZERO, A, B, C, Epilogue, Extent
 from byhand.kernels.runtime.kernel import Kernel, cdiv, kernel
 from byhand.kernels.runtime.types import Array, Indices
 
@@ -82,6 +82,17 @@ class Taps(NamedTuple):
     scale: Array
 
 
+class SumShape(NamedTuple):
+    """The sums of backward_weights: groups, channels of a filter, filters; `columns` of the register tile, and its tables."""
+
+    groups: int
+    depth: int
+    filters_per_group: int
+    columns: int
+    channels: Indices  # 0, 1, 2, ...
+    start: Indices  # 0
+
+
 class Patches(NamedTuple):
     """Memory for a patch of each worker."""
 
@@ -98,6 +109,7 @@ class WinogradKernels(NamedTuple):
     transform_products: Kernel
     transform_sums: Kernel
     convolve: Kernel
+    sum_part: Kernel
 
 
 def make_kernels(outputs: int) -> WinogradKernels:
@@ -145,18 +157,40 @@ def make_kernels(outputs: int) -> WinogradKernels:
             prefetch(x.array, ahead, ahead_end)
             transform_tiles(x, tiling, v, v.rows[t - start], patches, t, last, worker)
 
+    def transform_gradient_tiles(grad, tiling, w, w0, patches, first, end, worker):
+        for t in range(first, end):
+            source = tile_of(grad, tiling, t, outputs, patches, worker)
+            map_gradient(
+                source, Grid(w.array, w0 + w.rows[t - first], size * w.plane_step, w.plane_step), grad.channels
+            )
+
     @kernel
     def transform_gradients(grad, tiling, w, patches, start, block, worker):
         """Transform a block of the tiles of grad_y from tile `start` on, as filters of outputs x outputs taps."""
         first = start + block * tiling.block_tiles
         end = min(first + tiling.block_tiles, start + w.rows.size, tiling.tiles)
-        for t in range(first, end):
-            if (t - first) % PREFETCH_TILES == 0:
-                last = min(t + PREFETCH_TILES, end)
-                ahead, ahead_end = memory_of(grad, tiling, last, min(last + PREFETCH_TILES, end))
-                prefetch(grad.array, ahead, ahead_end)
-            source = tile_of(grad, tiling, t, outputs, patches, worker)
-            map_gradient(source, Grid(w.array, w.rows[t - start], size * w.plane_step, w.plane_step), grad.channels)
+        for t in range(first, end, PREFETCH_TILES):
+            last = min(t + PREFETCH_TILES, end)
+            ahead, ahead_end = memory_of(grad, tiling, last, min(last + PREFETCH_TILES, end))
+            prefetch(grad.array, ahead, ahead_end)
+            transform_gradient_tiles(grad, tiling, w, w.rows[t - start], patches, t, last, worker)
+
+    @kernel
+    def sum_part(x, grad, tiling, v, w, sums, patches, shape, parts, block, worker):
+        """Write the sums of one part of the tiles, some tiles at a time."""
+        v0, w0, s0 = worker * v.worker_step, worker * w.worker_step, block * sums.worker_step
+        start, stop = block * tiling.tiles // parts, (block + 1) * tiling.tiles // parts
+        for first in range(start, stop, tiling.block_tiles):
+            end = min(first + tiling.block_tiles, stop)
+            transform_tiles(x, tiling, v, v0, patches, first, end, worker)
+            transform_gradient_tiles(grad, tiling, w, w0, patches, first, end, worker)
+            x_first, x_end = memory_of(x, tiling, end, min(end + tiling.block_tiles, stop))
+            g_first, g_end = memory_of(grad, tiling, end, min(end + tiling.block_tiles, stop))
+            for plane in range(planes):
+                prefetch_part(x.array, x_first, x_end, plane, planes)
+                prefetch_part(grad.array, g_first, g_end, plane, planes)
+                initial = ZERO if first == start else ADD
+                sum_plane(v, v0, w, w0, sums, s0, shape, plane, 0, shape.depth, end - first, initial)
 
     def transform_outputs(products, p0, y, tiling, epilogue, patches, first, end, worker):
         line = y.width * y.channels
@@ -212,7 +246,13 @@ def make_kernels(outputs: int) -> WinogradKernels:
         transform_outputs(products, p0, y, tiling, epilogue, patches, first, end, worker)
 
     return WinogradKernels(
-        transform_filters, transform_images, transform_gradients, transform_products, transform_sums, convolve
+        transform_filters,
+        transform_images,
+        transform_gradients,
+        transform_products,
+        transform_sums,
+        convolve,
+        sum_part,
     )
 
 
@@ -245,18 +285,29 @@ def multiply_plane(v, v0, u, products, p0, planes, plane, part, parts, count, in
 
 
 @kernel
-def sum_products(v, w, sums, channels, columns, groups, parts, count, initial, segments, block):
+def sum_products(v, w, sums, shape, parts, count, initial, block):
     """Write, or add, the products of tiles of images and of grad_y, in one plane, for one part of the channels of a filter."""
-    plane, part, filters_per_group = block // parts, block % parts, w.channels // groups
-    first, end = part * sums.rows.size // parts, (part + 1) * sums.rows.size // parts
-    for group in range(groups):
-        for t in range(cdiv(filters_per_group, columns)):
-            k = group * filters_per_group + t * columns
+    plane, part = block // parts, block % parts
+    first, end = part * shape.depth // parts, (part + 1) * shape.depth // parts
+    sum_plane(v, 0, w, 0, sums, 0, shape, plane, first, end, count, initial)
+
+
+def sum_plane(v, v0, w, w0, sums, s0, shape, plane, first, end, count, initial):
+    """Write, or add, the sums over tiles of one plane, for channels [first, end) of a filter."""
+    for group in range(shape.groups):
+        for t in range(cdiv(shape.filters_per_group, shape.columns)):
+            k = group * shape.filters_per_group + t * shape.columns
             tile(
-                A(v.array, plane * v.plane_step + group * sums.rows.size + first, channels, segments, v.channels),
-                B(w.array, plane * w.plane_step + k, segments, w.channels),
-                C(sums.array, plane * sums.plane_step + sums.rows[first] + k, sums.rows, 0),
-                Extent(end - first, min(columns, filters_per_group - t * columns), 1, count),
+                A(
+                    v.array,
+                    v0 + plane * v.plane_step + group * shape.depth + first,
+                    shape.channels,
+                    shape.start,
+                    v.channels,
+                ),
+                B(w.array, w0 + plane * w.plane_step + k, shape.start, w.channels),
+                C(sums.array, s0 + plane * sums.plane_step + sums.rows[first] + k, sums.rows, 0),
+                Extent(end - first, min(shape.columns, shape.filters_per_group - t * shape.columns), 1, count),
                 initial,
                 no_epilogue(sums.array),
             )
