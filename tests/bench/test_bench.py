@@ -240,7 +240,7 @@ def test_the_command_prints_one_object(tmp_path, monkeypatch):
     done = byhand(*words, "--json", folder=tmp_path)
     assert done.code == 0, done.err
     result = json.loads(done.out)
-    assert result.keys() == {"machine", "threads", "limits", "rows"}
+    assert result.keys() == {"machine", "threads", "limits", "tuning", "rows"}
     (row,) = result["rows"]
     assert row.keys() >= {
         "benchmark",

@@ -16,6 +16,7 @@ from byhand.bench.results import Line, Result, Row, Side
 from byhand.bench.spin_loop import SPINNING_PROCESSES, SpinLoop, spinning_processes
 from byhand.bench.table import format_number
 from byhand.errors import ArgumentError
+from byhand.kernels.conv import tuning
 from byhand.ops import DEFAULT_HAND
 from byhand.translation import translate
 
@@ -52,7 +53,7 @@ def measure(
         ]
     finally:
         spin_loop.close()
-    return {"machine": machine(), "threads": CORES, "limits": limits, "rows": rows}
+    return {"machine": machine(), "threads": CORES, "limits": limits, "tuning": tuning.in_use(), "rows": rows}
 
 
 def measure_limits(spin_loop: SpinLoop, progress: Callable[[str], None]) -> dict[str, float]:
