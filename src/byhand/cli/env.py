@@ -28,9 +28,9 @@ def env(as_json: AsJson = False) -> None:
     """Show what byhand detects on this machine: processor, caches, threads, versions, and the cache of compiled kernels.
 
     Environment variables change it: BYHAND_LANGUAGE (en or zh), BYHAND_CACHE (the cache folder), BYHAND_THREADS (the number of
-    threads), BYHAND_TARGET (avx512, avx2, neon or scalar), BYHAND_CONV (the algorithm of every convolution), BYHAND_DEBUG=1
-    (bounds are checked), BYHAND_POISON=1 (memory is NaN until it is written) and NUMBA_DISABLE_JIT=1 (plain Python, for a
-    debugger).
+    threads), BYHAND_TARGET (avx512, avx2, neon or scalar), BYHAND_CONV (the algorithm of every convolution), BYHAND_TUNING=off
+    (without the table of `byhand tune`), BYHAND_DEBUG=1 (bounds are checked), BYHAND_POISON=1 (memory is NaN until it is
+    written) and NUMBA_DISABLE_JIT=1 (plain Python, for a debugger).
     """
     found = examine()
     if as_json:

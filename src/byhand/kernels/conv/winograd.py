@@ -32,18 +32,16 @@ from byhand.kernels.conv.packed import PACK_BLOCK_WEIGHTS, pack_transposed
 from byhand.kernels.conv.problem import Algorithm, ConvShape, Problem
 from byhand.kernels.conv.weights_plan import MAX_BATCH_PARTS
 from byhand.kernels.conv.winograd_arrays import TAPS
-from byhand.kernels.conv.winograd_kernels import (
+from byhand.kernels.conv.winograd_kernels import WinogradKernels, make_kernels, multiply, sum_products
+from byhand.kernels.conv.winograd_operands import (
+    ForwardOperands,
     Panels,
     Patches,
     Planes,
-    SumShape,
     Taps,
     TiledImages,
     Tiling,
-    WinogradKernels,
-    make_kernels,
-    multiply,
-    sum_products,
+    WeightsOperands,
 )
 from byhand.kernels.microkernel.microkernel import no_epilogue
 from byhand.kernels.microkernel.operands import ADD, SCALE, ZERO, Epilogue
@@ -146,11 +144,10 @@ def forward(x: Array, weight: Array, y: Array, epilogue: Epilogue, shape: ConvSh
     columns = panel_columns(shape.filters_per_group, x.dtype)
     scale = epilogue.scale if epilogue.steps & SCALE else epilogue.scale[:0]
     taps = Taps(weight.reshape(-1), shape.filters_per_group, columns, shape.filters, shape.depth * shape.filters, scale)
-    u = Panels(weight, shape.groups, shape.filters_per_group, shape.depth, columns)
-    key = "winograd", outputs, weight.ctypes.data, scale.size
-    u = u._replace(array=prepared(key, panel_size(u, outputs), x.dtype, partial(_transform_filters, taps, u, outputs)))
-    images = tiled(x, outputs, shape.padding[0], shape.padding[2])
-    _convolve(images, y, u, epilogue, outputs)
+    u = Panels(scale, shape.groups, shape.filters_per_group, shape.depth, columns, plane_count(outputs))
+    key, fill = ("winograd", outputs, weight.ctypes.data, scale.size), partial(_transform_filters, taps, u, outputs)
+    u = u._replace(array=prepared(key, panel_size(u), x.dtype, fill))
+    _launch_forward(tiled(x, outputs, *shape.padding[::2]), y, u, epilogue, outputs)
 
 
 def backward_data(weight: Array, grad_y: Array, grad_x: Array, shape: ConvShape, outputs: int) -> None:
@@ -162,69 +159,63 @@ def backward_data(weight: Array, grad_y: Array, grad_x: Array, shape: ConvShape,
     by_tap = weight.reshape(taps, shape.depth, -1)
     launch(pack_transposed, taps * slices, by_tap, turned, shape.groups, columns, slices)
     filters = Taps(turned, tiles * taps * tap_step, taps * tap_step, columns, tap_step, turned[:0])
-    u = Panels(weight, shape.groups, shape.depth, shape.filters_per_group, columns)
-    u = u._replace(array=scratch(panel_size(u, outputs), dtype=weight.dtype))
+    u = Panels(turned, shape.groups, shape.depth, shape.filters_per_group, columns, plane_count(outputs))
+    u = u._replace(array=scratch(panel_size(u), dtype=weight.dtype))
     _transform_filters(filters, u, outputs, u.array)
     top, left = (TAPS - 1 - size for size in shape.padding[::2])
-    _convolve(tiled(grad_y, outputs, top, left), grad_x, u, no_epilogue(grad_x.reshape(-1)[:0]), outputs)
+    _launch_forward(tiled(grad_y, outputs, top, left), grad_x, u, no_epilogue(grad_x.reshape(-1)[:0]), outputs)
 
 
 def backward_weights(x: Array, grad_y: Array, grad_weight: Array, shape: ConvShape, outputs: int) -> None:
     """Launch the gradient of the filters: sums over tiles, of parts of the batch where they fit into a cache."""
-    planes, line = plane_count(outputs), CACHE_LINE_BYTES // x.itemsize
-    columns, (down, across) = vector_unit().tile_columns(x.dtype), tiles_of(shape.output, outputs)
-    tiles, tables = len(x) * down * across, (np.arange(shape.depth), np.zeros(1, np.int64))
-    operands = (
-        tiled(x, outputs, shape.padding[0], shape.padding[2]),
-        tiled(grad_y, outputs, 0, 0),
-        Tiling(tiles, down, across, 0),
-        SumShape(shape.groups, shape.depth, shape.filters_per_group, columns, *tables),
-        patches_of(max(shape.channels, shape.filters), planes, x.dtype),
+    planes, rows = plane_count(outputs), vector_unit().tile_rows
+    down, across = tiles_of(shape.output, outputs)
+    tiles, tile_bytes = len(x) * down * across, planes * (shape.channels + shape.filters) * x.itemsize
+    sums = shared_planes(shape.depth, shape.filters, planes, x.dtype)
+    in_parts = sums.array.nbytes <= MAX_PART_BYTES
+    block_tiles = (
+        tiles_of_block(tiles, tile_bytes) if in_parts else min(tiles, max(MIN_CHUNK_TILES, CHUNK_BYTES // tile_bytes))
     )
-    sums = shared_planes(shape.depth, shape.filters, planes, line, x.dtype)
-    launch_sums = _sum_parts if sums.array.nbytes <= MAX_PART_BYTES else _sum_chunks
-    launch_sums(*operands, sums, outputs)
+    planes_of = worker_planes if in_parts else shared_planes
+    operands = WeightsOperands(
+        x=tiled(x, outputs, *shape.padding[::2]),
+        grad=tiled(grad_y, outputs, 0, 0),
+        v=planes_of(block_tiles, shape.channels, planes, x.dtype),
+        w=planes_of(block_tiles, shape.filters, planes, x.dtype),
+        sums=sums,
+        patches=patches_of(max(shape.channels, shape.filters), planes, x.dtype),
+        groups=shape.groups,
+        columns=vector_unit().tile_columns(x.dtype),
+        channel_rows=np.arange(shape.depth),
+        start=np.zeros(1, np.int64),
+    )
+    if in_parts:
+        parts = max(1, min(MAX_BATCH_PARTS, tiles // rows))
+        _sum_parts(operands, Tiling(tiles, down, across, block_tiles), parts, outputs)
+    else:
+        _sum_chunks(operands, Tiling(tiles, down, across, ceil(block_tiles / MIN_BLOCKS)), block_tiles, outputs)
     launch(kernels(outputs).transform_sums, shape.depth, sums, grad_weight.reshape(-1), shape.filters)
 
 
-def _sum_parts(
-    x: TiledImages, grad: TiledImages, tiling: Tiling, shape: SumShape, patches: Patches, sums: Planes, outputs: int
-) -> None:
-    """Launch the sums over parts of the batch, each with a sum of its own, and add these up in order."""
-    planes, line, dtype = plane_count(outputs), CACHE_LINE_BYTES // x.array.itemsize, x.array.dtype
-    rows = vector_unit().tile_rows
-    parts = max(1, min(MAX_BATCH_PARTS, tiling.tiles // rows))
-    block_tiles = tiles_of_block(tiling.tiles, planes * (x.channels + grad.channels) * dtype.itemsize)
-    v, w = (worker_planes(block_tiles, count, planes, line, dtype) for count in (x.channels, grad.channels))
-    total = sums.array
-    partials = scratch(parts * total.size, dtype=dtype) if parts > 1 else total
-    own = sums._replace(array=partials, worker_step=total.size)
-    tiling = tiling._replace(block_tiles=block_tiles)
-    launch(kernels(outputs).sum_part, parts, x, grad, tiling, v, w, own, patches, shape, parts)
+def _sum_parts(operands: WeightsOperands, tiling: Tiling, parts: int, outputs: int) -> None:
+    """Launch the sums over parts of the batch, and add these up in order."""
+    total = operands.sums.array
+    partials = scratch(parts * total.size, dtype=total.dtype) if parts > 1 else total
+    sums = operands.sums._replace(array=partials, worker_step=total.size)
+    launch(kernels(outputs).sum_part, parts, operands._replace(sums=sums), tiling, parts)
     if parts > 1:
         add_up(partials.reshape(parts, -1), total)
 
 
-def _sum_chunks(
-    x: TiledImages, grad: TiledImages, tiling: Tiling, shape: SumShape, patches: Patches, sums: Planes, outputs: int
-) -> None:
+def _sum_chunks(operands: WeightsOperands, tiling: Tiling, chunk_tiles: int, outputs: int) -> None:
     """Launch the sums one chunk of tiles after the other, each distributed by planes and channels."""
-    own, planes, line, dtype = (
-        kernels(outputs),
-        plane_count(outputs),
-        CACHE_LINE_BYTES // x.array.itemsize,
-        x.array.dtype,
-    )
-    fit = CHUNK_BYTES // (planes * (x.channels + grad.channels) * dtype.itemsize)
-    chunk_tiles = min(tiling.tiles, max(MIN_CHUNK_TILES, fit))
-    tiling = tiling._replace(block_tiles=ceil(chunk_tiles / MIN_BLOCKS))
-    v, w = (shared_planes(chunk_tiles, count, planes, line, dtype) for count in (x.channels, grad.channels))
-    blocks, parts = cdiv(chunk_tiles, tiling.block_tiles), max(1, shape.depth // CHANNELS_PER_PART)
+    own, patches, depth = kernels(outputs), operands.patches, operands.channel_rows.size
+    blocks, parts = cdiv(chunk_tiles, tiling.block_tiles), max(1, depth // CHANNELS_PER_PART)
     for start in range(0, tiling.tiles, chunk_tiles):
         count, initial = min(chunk_tiles, tiling.tiles - start), ADD if start else ZERO
-        launch(own.transform_images, blocks, x, tiling, v, patches, start)
-        launch(own.transform_gradients, blocks, grad, tiling, w, patches, start)
-        launch(sum_products, planes * parts, v, w, sums, shape, parts, count, initial)
+        launch(own.transform_images, blocks, operands.x, tiling, operands.v, patches, start)
+        launch(own.transform_gradients, blocks, operands.grad, tiling, operands.w, patches, start)
+        launch(sum_products, plane_count(outputs) * parts, operands, parts, count, initial)
 
 
 def algorithm(outputs: int) -> Algorithm:
@@ -251,28 +242,35 @@ def _transform_filters(taps: Taps, u: Panels, outputs: int, array: Array) -> Non
     launch(kernels(outputs).transform_filters, panels * parts, taps, u._replace(array=array), parts, patches)
 
 
-def _convolve(x: TiledImages, y: Array, u: Panels, epilogue: Epilogue, outputs: int) -> None:
+def _launch_forward(x: TiledImages, y: Array, u: Panels, epilogue: Epilogue, outputs: int) -> None:
     """Launch y from images and transformed filters."""
-    own, planes, line, dtype = kernels(outputs), plane_count(outputs), CACHE_LINE_BYTES // y.itemsize, y.dtype
-    (down, across), segments = tiles_of(y.shape[1:3], outputs), np.zeros(1, np.int64)
-    tiles, images = len(y) * down * across, tiled(y, outputs, 0, 0)
-    patches = patches_of(max(x.channels, y.shape[3]), planes, dtype)
-    if tiles > FEW_TILES and u.array.nbytes <= cache_size(3) // 2:
-        block_tiles = tiles_of_block(tiles, planes * (x.channels + y.shape[3]) * y.itemsize)
-        v, products = (worker_planes(block_tiles, count, planes, line, dtype) for count in (x.channels, y.shape[3]))
-        tiling = Tiling(tiles, down, across, block_tiles)
-        blocks = cdiv(tiles, block_tiles)
-        launch(own.convolve, blocks, x, images, u, epilogue, tiling, v, products, patches, segments)
+    down, across = tiles_of(y.shape[1:3], outputs)
+    tiles, filters, start = len(y) * down * across, y.shape[3], np.zeros(1, np.int64)
+    in_blocks = tiles > FEW_TILES and u.array.nbytes <= cache_size(3) // 2
+    block_tiles = tiles_of_block(tiles, u.planes * (x.channels + filters) * y.itemsize)
+    chunk_tiles = block_tiles if in_blocks else min(tiles, MAX_CHUNK_TILES)
+    planes_of = worker_planes if in_blocks else shared_planes
+    operands = ForwardOperands(
+        x=x,
+        y=tiled(y, outputs, 0, 0),
+        v=planes_of(chunk_tiles, x.channels, u.planes, y.dtype),
+        u=u,
+        products=planes_of(chunk_tiles, filters, u.planes, y.dtype),
+        patches=patches_of(max(x.channels, filters), u.planes, y.dtype),
+        unit=outputs + TAPS,
+        start=start,
+    )
+    own = kernels(outputs)
+    if in_blocks:
+        launch(own.convolve, cdiv(tiles, block_tiles), operands, Tiling(tiles, down, across, block_tiles), epilogue)
         return
-    chunk_tiles = min(tiles, MAX_CHUNK_TILES)
-    v, products = (shared_planes(chunk_tiles, count, planes, line, dtype) for count in (x.channels, y.shape[3]))
     tiling = Tiling(tiles, down, across, cdiv(chunk_tiles, MIN_BLOCKS))
-    blocks, parts = cdiv(chunk_tiles, tiling.block_tiles), 1
-    for start in range(0, tiles, chunk_tiles):
-        count = min(chunk_tiles, tiles - start)
-        launch(own.transform_images, blocks, x, tiling, v, patches, start)
-        launch(multiply, planes * parts, v, u, products, planes, outputs + TAPS, parts, count, epilogue, segments)
-        launch(own.transform_products, blocks, products, images, tiling, epilogue, patches, start)
+    blocks = cdiv(chunk_tiles, tiling.block_tiles)
+    for first in range(0, tiles, chunk_tiles):
+        count = min(chunk_tiles, tiles - first)
+        launch(own.transform_images, blocks, x, tiling, operands.v, operands.patches, first)
+        launch(multiply, u.planes, operands, epilogue, count)
+        launch(own.transform_products, blocks, operands, tiling, epilogue, first)
 
 
 def plane_count(outputs: int) -> int:
@@ -298,9 +296,9 @@ def panel_columns(filters: int, dtype: np.dtype) -> int:
     return min(vector_unit().tile_columns(dtype), ceil(filters / lanes) * lanes)
 
 
-def panel_size(u: Panels, outputs: int) -> int:
+def panel_size(u: Panels) -> int:
     """Return the elements of transformed filters."""
-    return plane_count(outputs) * u.groups * ceil(u.filters_per_group / u.columns) * u.channels * u.columns
+    return u.planes * u.groups * ceil(u.filters_per_group / u.columns) * u.channels * u.columns
 
 
 def tiled(x: Array, step: int, top: int, left: int) -> TiledImages:
@@ -308,17 +306,21 @@ def tiled(x: Array, step: int, top: int, left: int) -> TiledImages:
     return TiledImages(x.reshape(-1), *x.shape[1:], -top, -left, step)
 
 
-def shared_planes(tiles: int, channels: int, planes: int, line: int, dtype: np.dtype) -> Planes:
-    """Return planes that all workers write to; they lie a cache line further apart than they are long, see worker_planes."""
-    step = tiles * channels + line
-    return Planes(scratch(planes * step, dtype=dtype), step, 0, channels, np.arange(tiles) * channels)
+def shared_planes(tiles: int, channels: int, planes: int, dtype: np.dtype) -> Planes:
+    """Return planes that all workers write to."""
+    return _planes(tiles, channels, planes, dtype, 1)
 
 
-def worker_planes(tiles: int, channels: int, planes: int, line: int, dtype: np.dtype) -> Planes:
-    """Return planes for each worker. A power of two between planes would map them to the same few sets of the L1 cache."""
-    step = tiles * channels + line
-    array = scratch(scratch_workers() * planes * step, dtype=dtype)
-    return Planes(array, step, planes * step, channels, np.arange(tiles) * channels)
+def worker_planes(tiles: int, channels: int, planes: int, dtype: np.dtype) -> Planes:
+    """Return planes for each worker."""
+    own = _planes(tiles, channels, planes, dtype, scratch_workers())
+    return own._replace(worker_step=planes * own.plane_step)
+
+
+def _planes(tiles: int, channels: int, planes: int, dtype: np.dtype, copies: int) -> Planes:
+    """Return planes; a power of two between them would map them to the same few sets of the L1 cache: a line is left free."""
+    step = tiles * channels + CACHE_LINE_BYTES // dtype.itemsize
+    return Planes(scratch(copies * planes * step, dtype=dtype), step, 0, channels, np.arange(tiles) * channels)
 
 
 def patches_of(channels: int, elements: int, dtype: np.dtype) -> Patches:

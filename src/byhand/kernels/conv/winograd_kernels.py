@@ -17,87 +17,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from byhand.kernels.conv.winograd_arrays import TAPS, matrices
+from byhand.kernels.conv.winograd_operands import Channels
 from byhand.kernels.microkernel.bilinear_map import Grid, bilinear_map, bilinear_map_with_epilogue
 from byhand.kernels.microkernel.microkernel import no_epilogue, prefetch, tile
 from byhand.kernels.microkernel.operands import ADD, BIAS, RELU, RESIDUAL, ZERO, A, B, C, Epilogue, Extent
 from byhand.kernels.runtime.kernel import Kernel, cdiv, kernel
-from byhand.kernels.runtime.types import Array, Indices
 
 # Tiles that are transformed while the images of as many are prefetched.
 PREFETCH_TILES = 14
-
-
-class TiledImages(NamedTuple):
-    """Images cut into tiles: each begins `step` pixels after the one before, the first at (top, left) of an image."""
-
-    array: Array
-    height: int
-    width: int
-    channels: int
-    top: int
-    left: int
-    step: int
-
-
-class Tiling(NamedTuple):
-    """The tiles of a batch: how many, those of an image (down, across), and of a block of work."""
-
-    tiles: int
-    down: int
-    across: int
-    block_tiles: int
-
-
-class Planes(NamedTuple):
-    """Transformed tiles: element (plane, tile, channel) = array[plane * plane_step + rows[tile] + channel].
-
-    worker_step: from the planes of one worker to those of the next; 0: all write to the same.
-    """
-
-    array: Array
-    plane_step: int
-    worker_step: int
-    channels: int
-    rows: Indices
-
-
-class Panels(NamedTuple):
-    """Transformed filters: (groups, tiles of `columns` filters, planes, channels, columns)."""
-
-    array: Array
-    groups: int
-    filters_per_group: int
-    channels: int  # that a filter sees
-    columns: int
-
-
-class Taps(NamedTuple):
-    """Filters to transform: the steps from one group, tile of columns, channel and tap to the next; scale: of each filter."""
-
-    array: Array
-    group_step: int
-    tile_step: int
-    channel_step: int
-    tap_step: int
-    scale: Array
-
-
-class SumShape(NamedTuple):
-    """The sums of backward_weights: groups, channels of a filter, filters; `columns` of the register tile, and its tables."""
-
-    groups: int
-    depth: int
-    filters_per_group: int
-    columns: int
-    channels: Indices  # 0, 1, 2, ...
-    start: Indices  # 0
-
-
-class Patches(NamedTuple):
-    """Memory for a patch of each worker."""
-
-    array: Array
-    size: int
 
 
 class WinogradKernels(NamedTuple):
@@ -141,10 +68,36 @@ def make_kernels(outputs: int) -> WinogradKernels:
                     target[n] = row[n] * scale[n]
             map_filter(Grid(patches.array, patch, TAPS * u.columns, u.columns), out, length)
 
-    def transform_tiles(x, tiling, v, v0, patches, first, end, worker):
+    def transform_tiles(x, tiling, v, patches, first, end, row, worker):
         for t in range(first, end):
             source = tile_of(x, tiling, t, size, patches, worker)
-            map_image(source, Grid(v.array, v0 + v.rows[t - first], size * v.plane_step, v.plane_step), x.channels)
+            target = worker * v.worker_step + v.rows[row + t - first]
+            map_image(source, Grid(v.array, target, size * v.plane_step, v.plane_step), x.channels)
+
+    def transform_gradient_tiles(grad, tiling, w, patches, first, end, row, worker):
+        for t in range(first, end):
+            source = tile_of(grad, tiling, t, outputs, patches, worker)
+            target = worker * w.worker_step + w.rows[row + t - first]
+            map_gradient(source, Grid(w.array, target, size * w.plane_step, w.plane_step), grad.channels)
+
+    def transform_product_tiles(operands, tiling, epilogue, first, end, row, worker):
+        y, products, patches = operands.y, operands.products, operands.patches
+        line, patch = y.width * y.channels, worker * patches.size
+        for t in range(first, end):
+            start = worker * products.worker_step + products.rows[row + t - first]
+            source = Grid(products.array, start, size * products.plane_step, products.plane_step)
+            n, place = t // (tiling.down * tiling.across), t % (tiling.down * tiling.across)
+            i, j = place // tiling.across * outputs, place % tiling.across * outputs
+            rows, columns = min(outputs, y.height - i), min(outputs, y.width - j)
+            target = ((n * y.height + i) * y.width + j) * y.channels
+            if rows == outputs and columns == outputs:
+                map_products(source, Grid(y.array, target, line, y.channels), y.channels, epilogue)
+                continue
+            whole = Grid(patches.array, patch, outputs * y.channels, y.channels)
+            map_products(source, whole, y.channels, no_epilogue(y.array))
+            for part in range(rows):
+                begin = patch + part * outputs * y.channels
+                store(patches.array[begin : begin + columns * y.channels], y.array, target + part * line, epilogue)
 
     @kernel
     def transform_images(x, tiling, v, patches, start, block, worker):
@@ -155,14 +108,7 @@ def make_kernels(outputs: int) -> WinogradKernels:
             last = min(t + PREFETCH_TILES, end)
             ahead, ahead_end = memory_of(x, tiling, last, min(last + PREFETCH_TILES, end))
             prefetch(x.array, ahead, ahead_end)
-            transform_tiles(x, tiling, v, v.rows[t - start], patches, t, last, worker)
-
-    def transform_gradient_tiles(grad, tiling, w, w0, patches, first, end, worker):
-        for t in range(first, end):
-            source = tile_of(grad, tiling, t, outputs, patches, worker)
-            map_gradient(
-                source, Grid(w.array, w0 + w.rows[t - first], size * w.plane_step, w.plane_step), grad.channels
-            )
+            transform_tiles(x, tiling, v, patches, t, last, t - start, worker)
 
     @kernel
     def transform_gradients(grad, tiling, w, patches, start, block, worker):
@@ -173,52 +119,14 @@ def make_kernels(outputs: int) -> WinogradKernels:
             last = min(t + PREFETCH_TILES, end)
             ahead, ahead_end = memory_of(grad, tiling, last, min(last + PREFETCH_TILES, end))
             prefetch(grad.array, ahead, ahead_end)
-            transform_gradient_tiles(grad, tiling, w, w.rows[t - start], patches, t, last, worker)
+            transform_gradient_tiles(grad, tiling, w, patches, t, last, t - start, worker)
 
     @kernel
-    def sum_part(x, grad, tiling, v, w, sums, patches, shape, parts, block, worker):
-        """Write the sums of one part of the tiles, some tiles at a time."""
-        v0, w0, s0 = worker * v.worker_step, worker * w.worker_step, block * sums.worker_step
-        start, stop = block * tiling.tiles // parts, (block + 1) * tiling.tiles // parts
-        for first in range(start, stop, tiling.block_tiles):
-            end = min(first + tiling.block_tiles, stop)
-            transform_tiles(x, tiling, v, v0, patches, first, end, worker)
-            transform_gradient_tiles(grad, tiling, w, w0, patches, first, end, worker)
-            x_first, x_end = memory_of(x, tiling, end, min(end + tiling.block_tiles, stop))
-            g_first, g_end = memory_of(grad, tiling, end, min(end + tiling.block_tiles, stop))
-            for plane in range(planes):
-                prefetch_part(x.array, x_first, x_end, plane, planes)
-                prefetch_part(grad.array, g_first, g_end, plane, planes)
-                initial = ZERO if first == start else ADD
-                sum_plane(v, v0, w, w0, sums, s0, shape, plane, 0, shape.depth, end - first, initial)
-
-    def transform_outputs(products, p0, y, tiling, epilogue, patches, first, end, worker):
-        line = y.width * y.channels
-        for t in range(first, end):
-            source = Grid(
-                products.array, p0 + products.rows[t - first], size * products.plane_step, products.plane_step
-            )
-            n, place = t // (tiling.down * tiling.across), t % (tiling.down * tiling.across)
-            row, column = place // tiling.across * outputs, place % tiling.across * outputs
-            rows, columns = min(outputs, y.height - row), min(outputs, y.width - column)
-            start = ((n * y.height + row) * y.width + column) * y.channels
-            if rows == outputs and columns == outputs:
-                map_products(source, Grid(y.array, start, line, y.channels), y.channels, epilogue)
-                continue
-            patch = worker * patches.size
-            map_products(
-                source, Grid(patches.array, patch, outputs * y.channels, y.channels), y.channels, no_epilogue(y.array)
-            )
-            for i in range(rows):
-                begin = patch + i * outputs * y.channels
-                store(patches.array[begin : begin + columns * y.channels], y.array, start + i * line, epilogue)
-
-    @kernel
-    def transform_products(products, y, tiling, epilogue, patches, start, block, worker):
+    def transform_products(operands, tiling, epilogue, start, block, worker):
         """Transform a block of the tiles of products from tile `start` on to y."""
         first = start + block * tiling.block_tiles
-        end = min(first + tiling.block_tiles, start + products.rows.size, tiling.tiles)
-        transform_outputs(products, products.rows[first - start], y, tiling, epilogue, patches, first, end, worker)
+        end = min(first + tiling.block_tiles, start + operands.products.rows.size, tiling.tiles)
+        transform_product_tiles(operands, tiling, epilogue, first, end, first - start, worker)
 
     @kernel
     def transform_sums(sums, weight, filters, block):
@@ -228,12 +136,12 @@ def make_kernels(outputs: int) -> WinogradKernels:
         map_sums(source, Grid(weight, block * filters, TAPS * channels * filters, channels * filters), filters)
 
     @kernel
-    def convolve(x, y, u, epilogue, tiling, v, products, patches, segments, block, worker):
-        """Compute y of one block of tiles."""
+    def convolve(operands, tiling, epilogue, block, worker):
+        """Compute y of one block of tiles; prefetch the images of the next."""
+        x, y = operands.x, operands.y
         first = block * tiling.block_tiles
         end = min(first + tiling.block_tiles, tiling.tiles)
-        v0, p0 = worker * v.worker_step, worker * products.worker_step
-        transform_tiles(x, tiling, v, v0, patches, first, end, worker)
+        transform_tiles(x, tiling, operands.v, operands.patches, first, end, 0, worker)
         x_first, x_end = memory_of(x, tiling, end, min(end + tiling.block_tiles, tiling.tiles))
         y_first, y_end = memory_of(y, tiling, first, end)
         for plane in range(planes):
@@ -241,9 +149,26 @@ def make_kernels(outputs: int) -> WinogradKernels:
             prefetch_part(y.array, y_first, y_end, plane, planes)
             if epilogue.steps & RESIDUAL:
                 prefetch_part(epilogue.residual, y_first, y_end, plane, planes)
-            initial = BIAS if plane == size + 1 and epilogue.bias.size > 0 else ZERO
-            multiply_plane(v, v0, u, products, p0, planes, plane, 0, 1, end - first, initial, epilogue, segments)
-        transform_outputs(products, p0, y, tiling, epilogue, patches, first, end, worker)
+            multiply_plane(operands, epilogue, plane, end - first, worker)
+        transform_product_tiles(operands, tiling, epilogue, first, end, 0, worker)
+
+    @kernel
+    def sum_part(operands, tiling, parts, block, worker):
+        """Write the sums of one part of the tiles, some tiles at a time; prefetch the images of the next."""
+        x, grad, patches = operands.x, operands.grad, operands.patches
+        start, stop = block * tiling.tiles // parts, (block + 1) * tiling.tiles // parts
+        for first in range(start, stop, tiling.block_tiles):
+            end = min(first + tiling.block_tiles, stop)
+            transform_tiles(x, tiling, operands.v, patches, first, end, 0, worker)
+            transform_gradient_tiles(grad, tiling, operands.w, patches, first, end, 0, worker)
+            x_first, x_end = memory_of(x, tiling, end, min(end + tiling.block_tiles, stop))
+            grad_first, grad_end = memory_of(grad, tiling, end, min(end + tiling.block_tiles, stop))
+            initial = ZERO if first == start else ADD
+            for plane in range(planes):
+                prefetch_part(x.array, x_first, x_end, plane, planes)
+                prefetch_part(grad.array, grad_first, grad_end, plane, planes)
+                channels = Channels(0, operands.sums.rows.size, block)
+                sum_plane(operands, plane, channels, end - first, initial, worker)
 
     return WinogradKernels(
         transform_filters,
@@ -257,27 +182,28 @@ def make_kernels(outputs: int) -> WinogradKernels:
 
 
 @kernel
-def multiply(v, u, products, planes, unit, parts, count, epilogue, segments, block):
-    """Multiply `count` tiles by one part of the filters, in one plane; unit: the plane to which the bias is added."""
-    plane, part = block // parts, block % parts
-    initial = BIAS if plane == unit and epilogue.bias.size > 0 else ZERO
-    multiply_plane(v, 0, u, products, 0, planes, plane, part, parts, count, initial, epilogue, segments)
+def multiply(operands, epilogue, count, block):
+    """Multiply `count` tiles by the filters, in one plane."""
+    multiply_plane(operands, epilogue, block, count, 0)
 
 
-def multiply_plane(v, v0, u, products, p0, planes, plane, part, parts, count, initial, epilogue, segments):
-    """Write the products of one plane, for one part of the filters.
+def multiply_plane(operands, epilogue, plane, count, worker):
+    """Write the products of one plane.
 
     The bias is added in the plane of the points (1, 1), which adds to all pixels of a tile alike.
     """
+    v, u, products = operands.v, operands.u, operands.products
+    initial = BIAS if plane == operands.unit and epilogue.bias.size > 0 else ZERO
     tiles = cdiv(u.filters_per_group, u.columns)
-    panels = u.groups * tiles
-    for panel in range(part * panels // parts, (part + 1) * panels // parts):
+    v_start = worker * v.worker_step + plane * v.plane_step
+    start = worker * products.worker_step + plane * products.plane_step
+    for panel in range(u.groups * tiles):
         group, t = panel // tiles, panel % tiles
         k = group * u.filters_per_group + t * u.columns
         tile(
-            A(v.array, v0 + plane * v.plane_step + group * u.channels, v.rows, segments, 1),
-            B(u.array, (panel * planes + plane) * u.channels * u.columns, segments, u.columns),
-            C(products.array, p0 + plane * products.plane_step + k, products.rows, k),
+            A(v.array, v_start + group * u.channels, v.rows, operands.start, 1),
+            B(u.array, (panel * u.planes + plane) * u.channels * u.columns, operands.start, u.columns),
+            C(products.array, start + k, products.rows, k),
             Extent(count, min(u.columns, u.filters_per_group - t * u.columns), 1, u.channels),
             initial,
             Epilogue(0, epilogue.bias, epilogue.bias, epilogue.bias),
@@ -285,29 +211,27 @@ def multiply_plane(v, v0, u, products, p0, planes, plane, part, parts, count, in
 
 
 @kernel
-def sum_products(v, w, sums, shape, parts, count, initial, block):
+def sum_products(operands, parts, count, initial, block):
     """Write, or add, the products of tiles of images and of grad_y, in one plane, for one part of the channels of a filter."""
-    plane, part = block // parts, block % parts
-    first, end = part * shape.depth // parts, (part + 1) * shape.depth // parts
-    sum_plane(v, 0, w, 0, sums, 0, shape, plane, first, end, count, initial)
+    plane, part, depth = block // parts, block % parts, operands.sums.rows.size
+    sum_plane(operands, plane, Channels(part * depth // parts, (part + 1) * depth // parts, 0), count, initial, 0)
 
 
-def sum_plane(v, v0, w, w0, sums, s0, shape, plane, first, end, count, initial):
-    """Write, or add, the sums over tiles of one plane, for channels [first, end) of a filter."""
-    for group in range(shape.groups):
-        for t in range(cdiv(shape.filters_per_group, shape.columns)):
-            k = group * shape.filters_per_group + t * shape.columns
+def sum_plane(operands, plane, channels, count, initial, worker):
+    """Write, or add, the sums over tiles of one plane."""
+    v, w, sums, columns = operands.v, operands.w, operands.sums, operands.columns
+    filters_per_group = w.channels // operands.groups
+    v_start = worker * v.worker_step + plane * v.plane_step + channels.first
+    w_start = worker * w.worker_step + plane * w.plane_step
+    start = channels.part * sums.worker_step + plane * sums.plane_step + sums.rows[channels.first]
+    for group in range(operands.groups):
+        for t in range(cdiv(filters_per_group, columns)):
+            k = group * filters_per_group + t * columns
             tile(
-                A(
-                    v.array,
-                    v0 + plane * v.plane_step + group * shape.depth + first,
-                    shape.channels,
-                    shape.start,
-                    v.channels,
-                ),
-                B(w.array, w0 + plane * w.plane_step + k, shape.start, w.channels),
-                C(sums.array, s0 + plane * sums.plane_step + sums.rows[first] + k, sums.rows, 0),
-                Extent(end - first, min(shape.columns, shape.filters_per_group - t * shape.columns), 1, count),
+                A(v.array, v_start + group * sums.rows.size, operands.channel_rows, operands.start, v.channels),
+                B(w.array, w_start + k, operands.start, w.channels),
+                C(sums.array, start + k, sums.rows, 0),
+                Extent(channels.end - channels.first, min(columns, filters_per_group - t * columns), 1, count),
                 initial,
                 no_epilogue(sums.array),
             )
