@@ -15,7 +15,7 @@ from byhand.translation import translate
 WIDTH = 45  # of a name; in a narrow terminal, a number stands below its name
 RATIO_WIDTH = 41  # of the name of a ratio
 NUMBER_WIDTH = 11
-COLUMN_WIDTH = 8
+COLUMN_WIDTH = 7
 GAP = 2  # columns of the terminal between two columns of a table
 INDENT = "  "
 LEGEND = (
