@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.kernels.process import OURS
 TITLES = (
     "processor",
     "instruction set",
+    "bfloat16",
     "caches per core",
     "threads",
     "threading layer",
@@ -45,7 +47,7 @@ def test_json_holds_the_same():
     assert found["caches"].keys() == {"L1", "L2", "L3"}
     assert all(size >= 8192 for size in found["caches"].values())
     assert found["threads"] == {"used": cores(), "cores": cores(), "of": os.cpu_count()}
-    assert found["layer"]["name"] in ("omp", "tbb", "workqueue")
+    assert found["layer"]["name"] in ("own", "omp", "tbb", "workqueue")
     assert found["layer"]["why"]
     assert 0 < found["parallel_loop_us"] < 10_000
     assert found["runs"] == "native"
@@ -60,7 +62,7 @@ def test_environment_settings_and_an_unwritable_cache_are_shown(tmp_path):
     assert "scalar, vectors of 32 bits, register tile of 4 rows x 1 vector, set by BYHAND_TARGET" in out
     assert "threads                3, on " in out
     assert "set by BYHAND_THREADS" in out
-    assert "/kernels: 2 kernels, " in out  # the parallel loop, and that which does nothing
+    assert re.search("/kernels: [24] kernels, ", out)  # that which does nothing, and the loop that runs it
     assert "not writable, so kernels compile on each run: set BYHAND_CACHE to a folder" in " ".join(out.split())
 
 
@@ -88,3 +90,8 @@ def test_bad_input_gets_one_line(words, environment, complaint):
     done = byhand("env", *words, **environment)
     assert (done.code, done.out) == (2, "")
     assert complaint in done.complaint
+
+
+def test_it_tells_whether_the_cpu_multiplies_bfloat16():
+    assert "bfloat16               no instruction for it (vdpbf16ps)" in byhand("env", BYHAND_TARGET="avx2").out
+    assert json.loads(byhand("env", "--json", BYHAND_TARGET="avx2").out)["kernels"]["bfloat16"] is False

@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 import byhand as bh
+from byhand.kernels.runtime.cpu import vector_unit
+from byhand.program.precision import NO_BFLOAT16
 from tests.cli.run_cli import byhand
 from tests.data.image_folders import COLORS, write_image_folder
 
@@ -57,6 +59,18 @@ def test_a_folder_in_every_form_says_the_same(run):
         assert [entry["class"] for entry in prediction["probabilities"]] == [row["class"], row["class_2"]]
 
 
+def test_bfloat16_answers_the_same_where_the_cpu_has_it(run):
+    root, model, _ = run
+    done = byhand("predict", model, root / "red", "--csv", "--precision", "bf16")
+    said = "" if vector_unit().bfloat16 else f"byhand: {NO_BFLOAT16}\n"
+    assert (done.code, done.err) == (0, said)
+    classes = [
+        [row[1] for row in csv.reader(io.StringIO(text))]
+        for text in (done.out, byhand("predict", model, root / "red", "--csv").out)
+    ]
+    assert classes[0] == classes[1]
+
+
 def test_one_picture_from_standard_input(run):
     root, path, _ = run
     picture = root / "green" / "3.png"
@@ -83,6 +97,7 @@ def test_bad_images_are_reported_and_the_others_predicted(run, tmp_path):
     ("words", "complaint"),
     [
         (("--csv", "--json"), "--json and --csv are two output formats"),
+        (("--precision", "fp16"), "there is no precision 'fp16'; CPUs have bfloat16 in place of float16: write bf16"),
         (("--top-k", "0"), "--top-k is 0; expected a whole number, 1 or more"),
         (("empty",), "the folder empty contains no images"),
     ],

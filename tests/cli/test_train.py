@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 import byhand as bh
+from byhand.kernels.runtime.cpu import vector_unit
+from byhand.program.precision import NO_BFLOAT16
 from tests.cli.run_cli import byhand, small_mnist
 
 
@@ -236,6 +238,10 @@ def test_resume_refuses_other_settings_and_other_data(small_data, tmp_path):
     assert byhand("train", "--resume", "--output", run, "--lr", 0.5).complaint.startswith(
         "--resume continues with lr 0.01;"
     )
+    if vector_unit().bfloat16:
+        assert byhand("train", "--resume", "--output", run, "--precision", "bf16").complaint == (
+            "--resume continues with precision float32; start a new run for bf16"
+        )
     images = small_data / "train-images-idx3-ubyte"
     before = images.read_bytes()
     images.write_bytes(before[:-1] + b"\1")
@@ -311,3 +317,23 @@ def test_a_pipe_that_is_closed_early_does_not_stop_training(small_data, tmp_path
     assert "Traceback" not in done.stderr
     assert len(bh.load(tmp_path / "run").classes) == 10
     assert (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_the_precision_is_checked_used_and_kept(small_data, tmp_path):
+    words = ("article", "--data", small_data, "--epochs", "1", "--output", tmp_path / "run", "--precision")
+    assert byhand("train", *words, "bfloat16").complaint == "there is no precision 'bfloat16'; write bf16"
+    assert "is of the compiled hand" in byhand("train", *words, "bf16", "--hand", "loops").complaint
+    has_bfloat16 = vector_unit().bfloat16
+    done = byhand("train", *words, "bf16")
+    assert done.code == 0
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["precision"] == (
+        "bf16" if has_bfloat16 else "float32"
+    )
+    assert ("hand: compiled    precision: bf16    run:" if has_bfloat16 else NO_BFLOAT16) in done.out
+
+
+def test_a_cpu_without_bfloat16_trains_in_float32(small_data, tmp_path):
+    words = ("article", "--data", small_data, "--epochs", "1", "--output", tmp_path / "run", "--precision", "bf16")
+    done = byhand("train", *words, BYHAND_TARGET="avx2")
+    assert done.code == 0 and NO_BFLOAT16 in " ".join(done.out.split())
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["precision"] == "float32"

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from byhand.kernels import aligned, capture, compiled, kernel, launch, micro_batch, scratch
+from byhand.kernels import aligned, capture, compiled, fixed_weights, kernel, launch, micro_batch, prepared, scratch
 from byhand.kernels.runtime.thread_pool import limit
 from byhand.ops import REGISTRY
 from byhand.ops.op import tree_leaves
@@ -49,6 +49,26 @@ def twice_over(x, y):
 
 
 places = []
+
+
+@compiled
+def add_prepared(x, y):
+    """Add twice x to y, through an array that is prepared of x."""
+    launch(add_to, 1, prepared(("doubled", x.ctypes.data), x.size, x.dtype, lambda array: doubled(x, array)), y)
+
+
+def test_what_is_prepared_of_fixed_weights_is_made_once():
+    x, y = np.ones(3), np.zeros(3)
+    graph, _ = capture(add_prepared, x, y)
+    with fixed_weights():
+        fixed, _ = capture(add_prepared, x, y)
+    assert [call.name for call in graph.all_launches] == ["double", "add_to"]
+    assert [call.name for call in fixed.all_launches] == ["add_to"]
+    x[...] = 5
+    fixed.run()
+    assert (y == 8).all()  # 2 * 1 + 1 + 2 + 3, of the ones of the capture
+    graph.run()
+    assert (y == 8 + 16).all()
 
 
 def test_capture_does_not_execute():

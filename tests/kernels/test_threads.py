@@ -17,7 +17,9 @@ from byhand.ops.op import tree_leaves
 from tests.kernels import process
 from tests.ops.draw import Seeded, cast_inputs, each, plan, with_gradient
 
-LAYERS = ("omp", "tbb", "workqueue")
+OWN = thread_pool.HAS_OWN_LAYER
+LAYERS = (*["own"] * OWN, "omp", "tbb", "workqueue")
+own_layer = pytest.mark.skipif(not OWN, reason="there are no threads of our own on this system")
 
 HEAD = """
 import os, sys, threading
@@ -42,7 +44,7 @@ assert threads.workers() == 3
 
 def on(layer, text):
     """Run a text on a layer; skip the test where there is no such layer."""
-    out = process.run(HEAD + text, NUMBA_THREADING_LAYER=layer, BYHAND_THREADS="3")
+    out = process.run(HEAD + text, NUMBA_THREADING_LAYER="default" if layer == "own" else layer, BYHAND_THREADS="3")
     if "no such layer" in out:
         pytest.skip(f"{layer} is not installed")
     return out.strip()
@@ -75,7 +77,7 @@ print(threads.start().layer, *(set(own) for own in arrays))
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.parametrize("layer", LAYERS)
-def test_a_forked_child_runs_on_one_thread(layer):
+def test_a_forked_child_runs_on_threads_of_its_own_or_on_one(layer):
     out = on(
         layer,
         """
@@ -88,7 +90,8 @@ if child == 0:
     with threads.limit(2):
         launch(count, 500, x)
     table.run()
-    os._exit(0 if threads.workers() == 1 and (x == 3).all() else 1)
+    expected = 3 if threads.start().layer == "own" else 1
+    os._exit(0 if threads.workers() == expected and (x == 3).all() else 1)
 assert os.waitpid(child, 0)[1] == 0
 launch(count, 500, x)
 assert threads.workers() == 3 and (x == 2).all()
@@ -134,29 +137,32 @@ print(os.waitpid(child, 0)[1])
 
 
 def test_without_libgomp_another_layer_takes_its_place():
-    text = "import sys; sys.modules['numba.np.ufunc.omppool'] = None\n" + HEAD + "print(*threads.start()[:2])"
+    text = HEAD.replace("x = np", "threads.HAS_OWN_LAYER = False\nx = np") + "print(*threads.start()[:2])"
+    text = "import sys; sys.modules['numba.np.ufunc.omppool'] = None\n" + text
     layer, why = process.run(text, BYHAND_THREADS="3").strip().split(" ", 1)
     assert layer in ("tbb", "workqueue")
     assert "libgomp" in why
 
 
-@pytest.mark.skipif(thread_pool.start().layer != "omp", reason="no libgomp here")
 @pytest.mark.parametrize(
     ("given", "spin"),
     [({}, thread_pool.SPIN_COUNT), ({"GOMP_SPINCOUNT": "77"}, "77"), ({"OMP_WAIT_POLICY": "passive"}, "0")],
     ids=["ours", "the user's count", "the user's policy"],
 )
 def test_the_users_wait_policy_is_respected(given, spin):
-    text = "import os; from byhand.kernels.runtime import thread_pool; thread_pool.start(); "
-    text += "print(os.environ.get('GOMP_SPINCOUNT'))"
+    text = "import os; from byhand.kernels.runtime import thread_pool; thread_pool.HAS_OWN_LAYER = False; "
+    text += "print(thread_pool.start().layer, os.environ.get('GOMP_SPINCOUNT'))"
     before = {name: os.environ.pop(name) for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY") if name in os.environ}
     try:
         child = process.start(text, OMP_DISPLAY_ENV="verbose", **given)
     finally:
         os.environ.update(before)
     out, err = child.communicate(timeout=60)
+    layer, after = out.split()
+    if layer != "omp":
+        pytest.skip("no libgomp here")
     assert f"GOMP_SPINCOUNT = '{spin}'" in err
-    assert out.strip() == str(given.get("GOMP_SPINCOUNT"))  # what libgomp has read is not handed on to other programs
+    assert after == str(given.get("GOMP_SPINCOUNT"))  # what libgomp has read is not handed on to other programs
 
 
 @pytest.mark.parametrize("count", ["1", "2", "5"])
@@ -228,7 +234,7 @@ def test_a_launch_costs_microseconds():
 
 @kernel
 def halve(x, y, who, took, block, worker):
-    """Halve a number; with `took` turns to wait, every worker has time to come."""
+    """Halve a number; `took` turns are time for other workers to come."""
     last = 0.5
     for _ in range(took):
         last = last * 3.7 * (1.0 - last)
@@ -238,9 +244,14 @@ def halve(x, y, who, took, block, worker):
 
 def test_denormals_are_flushed_in_every_worker_and_not_beside():
     x, y, who = np.full(64, 1.5e-38, np.float32), np.ones(64, np.float32), np.full(64, -1)
-    launch(halve, 64, x, y, who, 1_000_000)
-    assert set(who) == set(range(thread_pool.workers()))
-    assert (y == 0).all()
+    came = set()
+    for _ in range(500):  # on a busy machine a worker may have no core for a while
+        launch(halve, 64, x, y, who, 100_000)
+        came |= set(who)
+        assert (y == 0).all()
+        if len(came) == thread_pool.workers():
+            break
+    assert came == set(range(thread_pool.workers()))
     assert (x * np.float32(0.5) > 0).all()  # this thread treats small numbers as it did
     y[:] = x * np.float32(0.5)
     launch(halve, 64, y.copy() * np.float32(2), y, who, 0)

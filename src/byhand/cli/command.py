@@ -8,16 +8,18 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+import numpy as np
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from byhand import interrupt
 from byhand.cli.translated_help import translated_help
-from byhand.console import terminal_columns
+from byhand.console import say, terminal_columns
 from byhand.errors import ArgumentError
 from byhand.models import TRAINED, names
 from byhand.nn.task import TASKS
-from byhand.ops import HANDS
+from byhand.ops import DEFAULT_HAND, HANDS
+from byhand.program.precision import NO_BFLOAT16, available_precision, check_precision
 from byhand.translation import translate
 
 CONTROL_C_EXIT_CODE = interrupt.EXIT_CODE
@@ -186,12 +188,21 @@ def check_choice(option: str, value: object, names: Sequence[str]) -> None:
     raise ArgumentError(f"unknown value {value!r} for {option}; {hint}expected {choices(names)}")
 
 
+def usable_precision(precision: str, hand: str = DEFAULT_HAND) -> str:
+    """Return the precision that this CPU computes; say so where it is another than asked for."""
+    check_precision(precision, hand, np.float32)
+    if available_precision(precision) != precision:
+        say(f"byhand: {NO_BFLOAT16}", error=True)
+    return available_precision(precision)
+
+
 def output_option(help: str, default: str, metavar: str = "FILE") -> Any:
     """Return `--output`, the path that a command writes."""
     return option("--output", "-o", metavar=metavar, panel=OUTPUT, help=help, show_default=default)
 
 
 HAND_CHOICES = choices(HANDS)
+PRECISION_HELP = "Precision of products: float32, or bf16, which rounds their factors and is faster on some CPUs."
 ImageSize = Annotated[
     str | None,
     option("--image-size", metavar="HxW", panel=MODEL, help="Image size, HEIGHTxWIDTH, if the model does not fix it."),

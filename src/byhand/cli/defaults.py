@@ -12,6 +12,7 @@ from byhand.data.augment import suggest
 from byhand.data.image_source import ImageSource
 from byhand.data.photos import CROP
 from byhand.errors import ArgumentError, UnknownNameError
+from byhand.kernels.conv.problem import FLOAT32
 from byhand.nn import Model
 from byhand.ops import DEFAULT_HAND
 from byhand.train.optim import OPTIMIZERS, Optimizer
@@ -46,7 +47,7 @@ def resolve(given: Settings, listing: ImageSource) -> tuple[Settings, list[str]]
 
     given: by name, None where not given; listing: the result of `data.find`.
     """
-    settings = {"seed": 0, "hand": DEFAULT_HAND, "unfreeze": 0} | {
+    settings = {"seed": 0, "hand": DEFAULT_HAND, "precision": FLOAT32, "unfreeze": 0} | {
         key: value for key, value in given.items() if value is not None
     }
     check_choice("--optimizer", given.get("optimizer"), sorted(OPTIMIZER_NAMES))

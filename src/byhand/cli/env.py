@@ -12,6 +12,7 @@ from byhand.translation import translate
 TITLES = {
     "processor": "processor",
     "kernels": "instruction set",
+    "bfloat16": "bfloat16",
     "caches": "caches per core",
     "threads": "threads",
     "layer": "threading layer",
@@ -61,6 +62,7 @@ def examine() -> dict[str, Any]:
             "vector_bits": 8 * unit.vector_bytes,
             "tile": [unit.tile_rows, unit.tile_vectors],
             "fma": unit.fma,
+            "bfloat16": unit.bfloat16,
             "chosen_by": "BYHAND_TARGET" if os.environ.get("BYHAND_TARGET") else "processor",
         },
         "caches": {f"L{level}": cpu.cache_size(level) for level in (1, 2, 3)},
@@ -83,7 +85,10 @@ def as_text(found: dict[str, Any]) -> dict[str, str]:
     unit, threads, kept, layer = (found[key] for key in ("kernels", "threads", "cache", "layer"))
     tile = f"register tile of {unit['tile'][0]} rows x {unit['tile'][1]} vector{'s' * (unit['tile'][1] > 1)}"
     count = f"{threads['used']}, on {threads['cores']} of {threads['of']} cores"
+    has_bfloat16 = "multiplied in pairs (vdpbf16ps), with precision bf16"
+    no_bfloat16 = "no instruction for it (vdpbf16ps): precision bf16 is computed in float32"
     lines = {
+        "bfloat16": has_bfloat16 if unit["bfloat16"] else no_bfloat16,
         "processor": f"{found['processor']['name']} ({found['processor']['llvm']})",
         "kernels": f"{unit['target']}, vectors of {unit['vector_bits']} bits, {tile}"
         + (", set by BYHAND_TARGET" if unit["chosen_by"] == "BYHAND_TARGET" else ""),

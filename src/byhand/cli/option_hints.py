@@ -31,7 +31,10 @@ RENAMED = {
 NEEDLESS = {
     **dict.fromkeys(("device", "gpu", "gpus", "cpu", "cuda"), "byhand computes on the CPU: leave it out"),
     **dict.fromkeys(("workers", "num-workers", "j"), "images are prefetched by a thread: leave it out"),
-    **dict.fromkeys(("amp", "fp16", "half", "bf16"), "byhand computes in float32: leave it out"),
+    **dict.fromkeys(
+        ("amp", "fp16", "half", "bf16", "bfloat16", "dtype", "mixed-precision"),
+        "byhand computes in float32; byhand train and byhand predict take --precision bf16",
+    ),
     **dict.fromkeys(
         ("freeze", "frozen"),
         "--from freezes the layers below the classifier: --unfreeze N trains the last N of them",

@@ -19,6 +19,7 @@ from byhand.cli.command import (
     NOT_FINITE_EXIT_CODE,
     OUTPUT,
     OUTPUT_NAME_HELP,
+    PRECISION_HELP,
     TRAINED_MODEL,
     AsJson,
     ImageSize,
@@ -31,6 +32,7 @@ from byhand.cli.command import (
     command,
     complete_pretrained,
     option,
+    usable_precision,
 )
 from byhand.cli.model_argument import check_classifier, format_shape, image_reader, open_model, resolve_preprocessing
 from byhand.cli.progress_bar import ProgressBar
@@ -39,6 +41,7 @@ from byhand.data.folders import image_files_below
 from byhand.data.image_formats import IMAGE_SUFFIXES
 from byhand.data.prefetch import Prefetcher
 from byhand.errors import ArgumentError, FileError
+from byhand.kernels.conv.problem import FLOAT32
 from byhand.nn.inference import MAX_BATCH, MAX_BATCH_PIXELS
 from byhand.ops.op import Array
 from byhand.shapes import integer
@@ -82,6 +85,7 @@ def predict(
         ),
     ] = None,
     task: Task = None,
+    precision: Annotated[str, option(panel=MODEL, help=PRECISION_HELP)] = FLOAT32,
     top_k: Annotated[
         int | None,
         option(panel=OUTPUT, help="Number of classes, the most probable ones.", show_default="3; --json 10, --csv 1"),
@@ -111,6 +115,7 @@ def predict(
         expected = ("runs/RUN", model) if is_image else (model, "IMAGE")
         raise ArgumentError(f"{why}; expected: {command_line('byhand', 'predict', *expected)}")
     output = "json" if as_json else "csv" if as_csv else "table"
+    precision = usable_precision(precision)
     top_k = DEFAULT_TOP_K[output] if top_k is None else integer("--top-k", top_k)
     network = open_model(model, size, trained=True, output=output_name, task=task, labels=labels)
     if network.task != "numbers":
@@ -122,7 +127,7 @@ def predict(
     with tempfile.TemporaryDirectory() as folder:
         paths = _paths(images, Path(folder))
         printer = _Printer(output, [name for name, _ in paths], network, top_k)
-        for done, (name, pixels, answer) in enumerate(_predictions(network, read_image, paths)):
+        for done, (name, pixels, answer) in enumerate(_predictions(network, read_image, paths, precision)):
             if len(paths) > MAX_BATCH:
                 bar.update(done, len(paths), "classifying")
             if isinstance(answer, FileError):
@@ -169,7 +174,7 @@ def _paths(images: list[str], folder: Path) -> list[tuple[str, Path]]:
 
 
 def _predictions(
-    network: nn.Model, read_image: Callable[[Path], Array], paths: list[tuple[str, Path]]
+    network: nn.Model, read_image: Callable[[Path], Array], paths: list[tuple[str, Path]], precision: str
 ) -> Iterator[tuple[str, Any, Any]]:
     """Yield (name, pixels, probabilities) of each image, or (name, None, FileError) of one that can't be read."""
     size = max(1, min(MAX_BATCH, MAX_BATCH_PIXELS // prod(network.input_shape[:2])))
@@ -180,7 +185,7 @@ def _predictions(
 
     for group, batch in zip(groups, Prefetcher(pixels_of, groups)):
         good = [pixels for pixels in batch if not isinstance(pixels, FileError)]
-        probabilities = iter(network.predict(np.stack(good)) if good else ())
+        probabilities = iter(network.predict(np.stack(good), precision=precision) if good else ())
         for (name, _), pixels in zip(group, batch):
             if isinstance(pixels, FileError):
                 yield name, None, pixels

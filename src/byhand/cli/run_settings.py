@@ -8,6 +8,7 @@ from byhand.data.augment import Augment
 from byhand.data.preprocessing import Preprocessing
 from byhand.data.tables.table_options import TABLE_OPTIONS
 from byhand.errors import ByhandError, FileError
+from byhand.kernels.conv.problem import FLOAT32, PRECISIONS
 from byhand.train import Run
 from byhand.train.settings import from_json
 
@@ -20,7 +21,9 @@ def read_settings(run: Run, required: tuple[str, ...] = ()) -> Settings:
 
     Raises FileError for a setting that is required and missing, or of the wrong type.
     """
-    settings = {"augment": "none"} | {name: value for name, value in run.settings.items() if value is not None}
+    settings = {"augment": "none", "precision": FLOAT32} | {
+        name: value for name, value in run.settings.items() if value is not None
+    }
     for name, check in CHECKS.items():
         if name not in settings and name not in required:
             continue
@@ -77,6 +80,7 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "std": _is_text,
     "task": _is_text,
     "hand": _is_text,
+    "precision": lambda value: value in PRECISIONS,
     "tta": _is_text,
     "reader": _is_text,
     "pixel_range": _is_text,

@@ -23,11 +23,13 @@ from byhand.cli.command import (
     complete_architecture,
     option,
     output_option,
+    usable_precision,
 )
 from byhand.cli.model_argument import open_model
 from byhand.cli.output_file import check_output
 from byhand.console import say, wrapped
 from byhand.errors import ArgumentError
+from byhand.kernels.conv.problem import FLOAT32
 from byhand.ops import DEFAULT_HAND, HANDS
 from byhand.program import algorithm_table
 from byhand.text import class_labels, printable
@@ -52,6 +54,9 @@ def show(
         str,
         option(panel=TRAINING, help=f"Implementation of the ops in --program: {HAND_CHOICES}."),
     ] = DEFAULT_HAND,
+    precision: Annotated[
+        str, option(panel=TRAINING, help="Precision of products in --program and of the algorithms: float32 or bf16.")
+    ] = FLOAT32,
     size: ImageSize = None,
     output_name: OutputName = None,
     task: Task = None,
@@ -67,28 +72,30 @@ def show(
     if output is not None and not graph:
         raise ArgumentError("--output is the file of a drawing; give --graph with it")
     check_choice("--hand", hand, HANDS)
+    precision = usable_precision(precision, hand)
     network = open_model(model, size, output=output_name, task=task)
     if graph:
         _draw(network, Path(f"{network.name}.svg") if output is None else output)
     elif program and not network.learns_classes:  # of inference: which loss trains it is not known here
-        print(network.program(batch_size, hand=hand, keep=plain), end="")
+        print(network.program(batch_size, hand=hand, keep=plain, precision=precision), end="")
     elif program:
-        trainer = Trainer(network, SGD(lr=0.1, momentum=0.9), batch_size=batch_size, hand=hand)
+        sgd = SGD(lr=0.1, momentum=0.9)
+        trainer = Trainer(network, sgd, batch_size=batch_size, hand=hand, precision=precision)
         print(trainer.program(keep=plain), end="")
     elif as_json:
-        print(json.dumps(_as_json(network, batch_size)))
+        print(json.dumps(_as_json(network, batch_size, precision)))
     else:
         print(network.summary())
         if len(network.input_shape) == 3:
             print(wrapped(network.preprocessing.describe(network.input_shape), "  "))
         print(wrapped(f"output: {_output_text(network)}", "  "))
-        _print_algorithms(network, batch_size)
+        _print_algorithms(network, batch_size, precision)
 
 
-def _as_json(network: nn.Model, batch_size: int) -> dict[str, Any]:
+def _as_json(network: nn.Model, batch_size: int, precision: str) -> dict[str, Any]:
     """Return the layers, and the algorithms of a batch size, as --json prints them."""
     summary = network.summary()
-    program = network.program(batch_size, train=network.learns_classes)
+    program = network.program(batch_size, train=network.learns_classes, precision=precision)
     return {
         "name": network.name,
         "image": list(network.input_shape),
@@ -120,9 +127,9 @@ def _output_text(network: nn.Model) -> str:
     return printable(f"{count} ({names}), from {ending}")
 
 
-def _print_algorithms(network: nn.Model, batch_size: int) -> None:
+def _print_algorithms(network: nn.Model, batch_size: int, precision: str) -> None:
     """Print which algorithm each convolution and linear layer runs with, where the network has any."""
-    program = network.program(batch_size, train=network.learns_classes)
+    program = network.program(batch_size, train=network.learns_classes, precision=precision)
     if program.algorithms:
         count = program.micro_batches
         parts = f" in {count} micro-batches" if count > 1 else ""

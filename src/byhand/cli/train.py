@@ -18,6 +18,7 @@ from byhand.cli.command import (
     HAND_CHOICES,
     MODEL,
     OUTPUT,
+    PRECISION_HELP,
     TRAINING,
     AsJson,
     Mean,
@@ -41,6 +42,7 @@ from byhand.cli.training_setup import TTA, TrainingSetup
 from byhand.console import discard, fitted, say
 from byhand.data.augment.registry import shown_order
 from byhand.errors import ArgumentError
+from byhand.kernels.conv.problem import FLOAT32
 from byhand.ops import DEFAULT_HAND
 from byhand.text import command_line
 from byhand.train.distributed.mpi import world
@@ -190,6 +192,7 @@ def train(
         str | None,
         option(panel=TRAINING, help=f"Implementation of the ops: {HAND_CHOICES}.", show_default=DEFAULT_HAND),
     ] = None,
+    precision: Annotated[str | None, option(panel=TRAINING, help=PRECISION_HELP, show_default=FLOAT32)] = None,
     sync_batchnorm: Annotated[
         bool, option("--sync-batchnorm", panel=TRAINING, help="Under mpiexec: synchronize batch norm across ranks.")
     ] = False,
@@ -242,6 +245,7 @@ def train(
         "image_folder": None if image_folder is None else str(image_folder.resolve()),
         "seed": seed,
         "hand": hand,
+        "precision": precision,
         "sync_batchnorm": sync_batchnorm or None,
     }
     for name in ("data", "from"):

@@ -52,7 +52,7 @@ def evaluate_and_report(setup: TrainingSetup, seconds: float) -> tuple[dict[str,
         lines += [f"most frequent confusions, true class -> predicted class: {listed}"] if listed else []
         train_logits = None
         if setup.full_model is not None:
-            train_logits = trainer.model.logits_of(setup.train.images, hand=trainer.hand)
+            train_logits = trainer.model.logits_of(setup.train.images, hand=trainer.hand, precision=trainer.precision)
         findings = write_report(
             folder,
             model=network,
@@ -109,6 +109,7 @@ def _facts(setup: TrainingSetup, seconds: float) -> list[tuple[str, object]]:
         ),
         ("optimizer", f"{setup.trainer.optimizer}, one-cycle schedule"),
         ("augmentation", settings["augment"]),
+        ("precision", settings["precision"]),
         ("seed", settings["seed"]),
         ("time", duration(seconds)),
         ("started", settings.get("started", "")),
@@ -138,6 +139,7 @@ def _methods(setup: TrainingSetup) -> list[str]:
 def _logits(setup: TrainingSetup, part: str, dataset: Dataset) -> Array:
     """Return the logits of a data set's images; of the trainer's own held-out set, from its precomputed features."""
     held_out = "val" if setup.sets.val is not None else "test"
+    model, images, trainer = setup.model, dataset.images, setup.trainer
     if part == held_out and setup.held_out is not None and setup.tta_model is None:
-        return setup.trainer.model.logits_of(setup.held_out.images, hand=setup.trainer.hand)
-    return setup.model.logits_of(dataset.images, hand=setup.trainer.hand)
+        model, images = trainer.model, setup.held_out.images
+    return model.logits_of(images, hand=trainer.hand, precision=trainer.precision)

@@ -25,9 +25,11 @@ from byhand.data.pixel_range import parse_pixel_range
 from byhand.data.preprocessing import FILE_READERS
 from byhand.data.splits import VALIDATION_FRACTION, data_warnings
 from byhand.errors import ArgumentError, FileError
+from byhand.kernels.conv.problem import FLOAT32
 from byhand.nn.graph_copy import copy_weights
 from byhand.nn.split_frozen import split_frozen
-from byhand.ops import HANDS
+from byhand.ops import DEFAULT_HAND, HANDS
+from byhand.program.precision import NO_BFLOAT16, available_precision, check_precision
 from byhand.shapes import Shape, integer, number
 from byhand.train import SGD, OneCycle, Run, Trainer
 from byhand.train.distributed.mpi import world
@@ -84,12 +86,16 @@ def start(given: defaults.Settings, output: Path | None, started: float, bar: Pr
         raise ArgumentError(f"--lr is {given['lr']:g}; expected a number above 0")
     check_choice("--tta", given.get("tta"), TTA)
     check_choice("--hand", given.get("hand"), HANDS)
+    check_precision(given.get("precision") or FLOAT32, given.get("hand") or DEFAULT_HAND, np.float32)
     Run(output or RUNS_FOLDER / "new").check_new()  # before minutes of reading data
     given = {"data": "mnist"} | {name: value for name, value in given.items() if value is not None}
     minutes, planned = given.pop("minutes", None), "epochs" not in given
     budget = None if minutes is None else TimeBudget(minutes, started)
     listing = find_data(given, bar)
     settings, notes = defaults.resolve(given, listing)
+    if available_precision(settings["precision"]) != settings["precision"]:
+        settings["precision"] = FLOAT32
+        notes.append(NO_BFLOAT16)
     setup = _set_up(settings, listing, bar, Run(output or RUNS_FOLDER), None, tell)
     setup.notes = [*notes, *setup.notes]
     tell(training_header.data_lines(setup, setup.notes))
@@ -319,6 +325,7 @@ def _trainer(settings: defaults.Settings, model: nn.Model) -> Trainer:
         augment=Augment.parse(settings["augment"]),
         label_smoothing=settings.get("label_smoothing", 0.0),
         hand=settings["hand"],
+        precision=settings["precision"],
         seed=settings["seed"],
         sync_batchnorm=settings.get("sync_batchnorm", False),
     )

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
-from unittest.mock import patch
 
 from byhand.console import BREAKABLE, fill
 from byhand.translation import language, translate
@@ -30,13 +29,11 @@ def translated_help(command: Any, ctx: Any, formatter: Any) -> Iterator[None]:
     formatting = sys.modules[type(formatter).__module__]  # of click, or of the copy that typer has
     with ExitStack() as changes:
         for name in TITLES:
-            changes.enter_context(patch.object(rich_utils, name, translate(getattr(rich_utils, name))))
-        changes.enter_context(patch.object(_wrap, "re_word", BREAKABLE))  # rich cuts a line without a space
-        changes.enter_context(patch.object(formatting, "wrap_text", _wrap_text))  # click counts letters, not columns
-        changes.enter_context(
-            patch.object(formatter, "write_heading", lambda heading: formatter.write(f"{heading}：\n"))
-        )
-        changes.enter_context(patch.object(core, "_", translate))
+            _replace(changes, rich_utils, name, translate(getattr(rich_utils, name)))
+        _replace(changes, _wrap, "re_word", BREAKABLE)  # rich cuts a line without a space
+        _replace(changes, formatting, "wrap_text", _wrap_text)  # click counts letters, not columns
+        _replace(changes, formatter, "write_heading", lambda heading: formatter.write(f"{heading}：\n"))
+        _replace(changes, core, "_", translate)
         for entry in (command, *getattr(command, "commands", {}).values()):
             _translate(entry, changes, "help", "short_help", "epilog", "rich_help_panel")
         for parameter in command.get_params(ctx):
@@ -70,4 +67,10 @@ def _translate(entry: Any, changes: ExitStack, *names: str) -> None:
     for name in names:
         text = getattr(entry, name, None)
         if isinstance(text, str):
-            changes.enter_context(patch.object(entry, name, translate(text)))
+            _replace(changes, entry, name, translate(text))
+
+
+def _replace(changes: ExitStack, owner: Any, name: str, value: Any) -> None:
+    """Set an attribute until the changes end."""
+    changes.callback(setattr, owner, name, getattr(owner, name))
+    setattr(owner, name, value)

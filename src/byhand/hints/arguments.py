@@ -1,6 +1,6 @@
 """What to write in byhand for an argument that a call of PyTorch, Keras, fastai or scikit-learn has."""
 
-from byhand.hints.sentences import BATCHES, COUNTED, CPU, TRANSFORMS
+from byhand.hints.sentences import BATCHES, COMPILED, COUNTED, CPU, TRANSFORMS
 
 # Losses of a Trainer.
 LOSS_NAMES: dict[str, str] = {
@@ -14,6 +14,16 @@ LOSS_NAMES: dict[str, str] = {
         ("mae", "mean_absolute_error", "l1", "huber", "hinge", "focal"),
         "write a function (outputs, labels) -> (loss, gradient)",
     ),
+}
+
+# Precisions of a program.
+PRECISION_NAMES: dict[str, str] = {
+    **dict.fromkeys(("bfloat16", "bf16-mixed", "bf16-true", "mixed_bfloat16", "torch.bfloat16"), "write bf16"),
+    **dict.fromkeys(
+        ("float16", "fp16", "half", "16", "16-mixed", "16-true", "mixed_float16", "mixed", "amp"),
+        "CPUs have bfloat16 in place of float16: write bf16",
+    ),
+    **dict.fromkeys(("fp32", "32", "32-true", "single", "float", "full", "none"), "write float32"),
 }
 
 # Keywords under their name elsewhere, and here; a hint where the call takes one of the latter.
@@ -56,6 +66,7 @@ RENAMED: dict[str, tuple[str, ...]] = {
     "bs": ("batch_size",),
     "cbs": ("callbacks",),
     "eta_min": ("final",),
+    "batch_size": ("batch",),
     "gamma": ("factor",),
     "pct_start": ("warmup_fraction",),
 }
@@ -122,7 +133,10 @@ KEYWORDS: dict[str, str] = {
         "leave it out: images are prefetched by a thread",
     ),
     **dict.fromkeys(("device", "accelerator", "gpus", "devices", "map_location"), CPU),
-    "precision": "leave it out: byhand computes in float32",
+    "precision": "leave it out: bh.Trainer, fit, evaluate, predict and program take precision='bf16'",
+    **dict.fromkeys(
+        ("amp", "fp16", "bf16", "mixed_precision", "half"), "write precision='bf16' for bh.Trainer, fit or predict"
+    ),
     "callback": "write callbacks=[function]",
 }
 
@@ -139,6 +153,11 @@ CALL_KEYWORDS: dict[tuple[str, str], str] = {
         (("softmax", "dim"), ("softmax", "axis"), ("Softmax", "dim"), ("Softmax", "axis")),
         "leave it out: it is over the last axis",
     ),
+    **dict.fromkeys(
+        (("compile", "optimizer"), ("compile", "loss"), ("compile", "metrics"), ("compile", "run_eagerly")),
+        COMPILED,
+    ),
+    **dict.fromkeys((("compile", "backend"), ("compile", "mode"), ("compile", "fullgraph")), "leave it out"),
     ("OneCycle", "max_lr"): "the optimizer has it: bh.SGD(lr=0.1) is the peak",
     (
         "LayerNorm",
@@ -154,6 +173,7 @@ POSITIONS: dict[str, str] = {
     "Input": "write nn.Input(height, width, channels)",
     "Trainer": "write bh.Trainer(model, bh.SGD(lr=0.1))",
     "Trainer.step": "write trainer.step(images, labels)",
+    "Model.compile": COMPILED,
     "Model.fit": "give others by name: epochs=5, batch_size=64",
     "Conv2d": "the input's channels are read from the input: nn.Conv2d(filters, kernel, stride=2)",
     "ConvTranspose2d": "the input's channels are read from the input: nn.ConvTranspose2d(filters, kernel, stride=2)",

@@ -148,7 +148,10 @@ MODULE_NAMES: dict[str, str] = {
     **{name: f"write bh.reduce_{name}(x, axes=...)" for name in ("mean", "sum", "max", "min", "prod")},
     # machine and randomness
     **dict.fromkeys(("device", "cuda", "backends", "mps", "set_default_device"), CPU),
-    **dict.fromkeys(("compile", "jit", "script"), "leave it out: a model's program is compiled when it first runs"),
+    **dict.fromkeys(
+        ("compile", "jit", "script", "InferenceSession"),
+        "leave it out: a model's program is compiled when it first runs; model.compile(batch=1) is for inference",
+    ),
     **dict.fromkeys(
         ("manual_seed", "set_seed", "seed", "random"),
         "write seed=...: bh.models.create(..., seed=0), bh.Trainer(..., seed=0)",
@@ -178,7 +181,6 @@ MODEL_NAMES: dict[str, str] = {
     "float": "the type is set where a model is made: nn.Model(..., dtype=np.float32)",
     "double": "the type is set where a model is made: nn.Model(..., dtype=np.float64)",
     **dict.fromkeys(("half", "bfloat16", "type"), "parameters are float32 or float64: nn.Model(..., dtype=np.float32)"),
-    "compile": "model.fit(images, labels, optimizer=bh.Adam(), loss='cross_entropy', metrics={}) takes what compile takes",
     **dict.fromkeys(
         ("optimizer", "loss", "loss_fn", "criterion"),
         "a Trainer holds optimizer and loss: model.fit(images, labels, optimizer=bh.Adam(), loss='cross_entropy')",
@@ -258,6 +260,17 @@ LAYER_NAMES: dict[str, str] = {
     ),
 }
 
+# Attributes of a CompiledModel.
+COMPILED_NAMES: dict[str, str] = {
+    **dict.fromkeys(
+        ("fit", "evaluate", "p", "parameters", "state", "state_dict", "load_state_dict", "trace"),
+        "it is for inference: the model that it was compiled from has it",
+    ),
+    "save": "write model.save('digits.safetensors'), of the model that it was compiled from",
+    "run": "write compiled.predict(images), or compiled.logits_of(images)",
+    "program": "print(compiled) shows it",
+}
+
 # Attributes of optimizers, which are hyperparameters.
 OPTIMIZER_NAMES: dict[str, str] = {
     **dict.fromkeys(
@@ -301,4 +314,9 @@ DATASET_NAMES: dict[str, str] = {
 }
 
 # By the name of the class.
-OBJECT_NAMES = {"Optimizer": OPTIMIZER_NAMES, "Trainer": TRAINER_NAMES, "Dataset": DATASET_NAMES}
+OBJECT_NAMES = {
+    "CompiledModel": COMPILED_NAMES,
+    "Optimizer": OPTIMIZER_NAMES,
+    "Trainer": TRAINER_NAMES,
+    "Dataset": DATASET_NAMES,
+}

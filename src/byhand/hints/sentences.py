@@ -20,3 +20,6 @@ WEIGHTS = "a model holds the parameters: model.p.conv1_weight"
 TRAINED = "trainer.step(images, labels) computes the gradients anew and updates"
 COUNTED = "leave it out: it is read from the layer's input"
 INITIAL = "write nn.Conv2d(filters, kernel, initializer='he'): a name of nn.INITIALIZERS, or a function of (rng, shape)"
+COMPILED = (
+    "compile is for inference; model.fit(images, labels, optimizer=bh.Adam(), loss='cross_entropy', metrics={}) trains"
+)

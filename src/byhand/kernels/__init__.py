@@ -7,7 +7,7 @@ Nothing here imports Numba before a kernel is needed: `import byhand` costs what
 
 from byhand.kernels.runtime.kernel import cdiv, kernel
 from byhand.kernels.runtime.launch import compiled, elementwise, launch, scratch
-from byhand.kernels.runtime.launch_graph import Replay, aligned, capture, micro_batch
+from byhand.kernels.runtime.launch_graph import Replay, aligned, capture, fixed_weights, micro_batch, prepared
 from byhand.kernels.runtime.mode import mode
 
 __all__ = [
@@ -17,9 +17,11 @@ __all__ = [
     "cdiv",
     "compiled",
     "elementwise",
+    "fixed_weights",
     "kernel",
     "launch",
     "micro_batch",
     "mode",
+    "prepared",
     "scratch",
 ]

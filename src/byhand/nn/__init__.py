@@ -18,6 +18,7 @@ from byhand.nn.activations import (
     Tanh,
 )
 from byhand.nn.base import Input, Layer, Sequential
+from byhand.nn.compiled_model import CompiledModel
 from byhand.nn.init import INITIALIZERS
 from byhand.nn.layers import (
     Add,
@@ -56,6 +57,7 @@ __all__ = [
     "AvgPool2d",
     "BatchNorm",
     "ChannelShuffle",
+    "CompiledModel",
     "Concat",
     "Conv2d",
     "ConvTranspose2d",

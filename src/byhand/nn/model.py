@@ -16,6 +16,8 @@ from byhand.errors import ArgumentError, ShapeError
 from byhand.graph import Graph, Tensor
 from byhand.hints import hinted, unknown_attribute
 from byhand.hints.attributes import FREE_NAMES, MODEL_NAMES
+from byhand.kernels.conv.problem import FLOAT32
+from byhand.nn.compiled_model import CompiledModel
 from byhand.nn.inference import logits_of, outputs_of
 from byhand.nn.model_settings import ModelSettings
 from byhand.nn.network_input import as_images, check_images, prepare_images, warn_of_pixels
@@ -29,6 +31,7 @@ from byhand.ops.op import Array
 from byhand.program import Program, build
 from byhand.program.buffers import flat_views
 from byhand.program.fork_safe_lock import ForkSafeLock
+from byhand.program.precision import resolve_precision
 from byhand.program.spec import Update
 from byhand.shapes import integer
 
@@ -149,7 +152,7 @@ class Model(ModelSettings):
             from byhand.nn.model_layer import apply_model  # noqa: PLC0415  (it takes Models)
 
             return apply_model(self, images)
-        return outputs_of(self, warn_of_pixels(self, as_images(self, images)))
+        return outputs_of(self, self.logits_of(warn_of_pixels(self, as_images(self, images))))
 
     def eval(self) -> Model:
         """Return the model itself, which has no modes to switch: predict is inference, a Trainer's step is training."""
@@ -235,17 +238,21 @@ class Model(ModelSettings):
         loss: Op = softmax_cross_entropy,
         label_smoothing: float = 0.0,
         keep: bool = False,
+        precision: str = FLOAT32,
     ) -> Program:
         """Return the generated program for a batch size; `print` shows it.
 
         update: what an optimizer adds (`trainer.program()` passes it); input_gradient: also d loss / d images; loss: its op;
         label_smoothing: the part of each label's probability that is spread over all classes; keep: one op a
-        layer, none fused, and no array is overwritten: to read all afterwards, and to step through in a debugger.
+        layer, none fused, and no array is overwritten: to read all afterwards, and to step through in a debugger;
+        precision: "bf16" rounds the factors of each product to bfloat16, in float32 arrays: twice as fast on some CPUs, and
+        float32 on others, with a warning.
         """
+        precision = resolve_precision(precision, hand, self.dtype)
         batch = integer("program: batch", batch)
         if train and not self.learns_classes and "label_smoothing" in loss.attributes:
             raise ArgumentError(f"{self.name} has no classes to learn: its output gives {self.task}; see replace_head")
-        key = (batch, train, hand, update, input_gradient, loss, label_smoothing, keep)
+        key = (batch, train, hand, update, input_gradient, loss, label_smoothing, keep, precision)
         with self.lock.rlock:
             program = self._programs.pop(key, None)
             if program is None:
@@ -264,6 +271,7 @@ class Model(ModelSettings):
                     keep=keep,
                     auxiliary=self.auxiliary,
                     lock=self.lock,
+                    precision=precision,
                 )
                 program.complete = None if update else model_arguments(self, loss if train else None)
             self._programs[key] = program
@@ -285,23 +293,35 @@ class Model(ModelSettings):
         """
         return prepare_images(self, images, rows, out, hand)
 
-    def logits_of(self, images: Any, *, batch_size: int | None = None, hand: str = DEFAULT_HAND) -> Array:
+    def logits_of(
+        self, images: Any, *, batch_size: int | None = None, hand: str = DEFAULT_HAND, precision: str = FLOAT32
+    ) -> Array:
         """Return the logits (N, classes) of images, a batch at a time.
 
         images: an array, or `data.lazy_images.LazyImages`, prefetched; batch_size: by default as many images as have
-        a million pixels, at most 250.
+        a million pixels, at most 250; precision: as `program` takes it.
         """
-        return logits_of(self, as_images(self, images), batch_size, hand)
+        return logits_of(self, as_images(self, images), batch_size, hand, precision)
 
     @hinted
-    def predict(self, images: Any, *, batch_size: int | None = None, hand: str = DEFAULT_HAND) -> Array:
+    def predict(
+        self, images: Any, *, batch_size: int | None = None, hand: str = DEFAULT_HAND, precision: str = FLOAT32
+    ) -> Array:
         """Return the probability of each class or label: images (N, H, W, C) uint8 or floating point -> (N, classes).
 
         A model of numbers or features returns its output unchanged. Floating point images are taken as normalized; it warns
-        once of such that look like pixels.
+        once of such that look like pixels. precision: as `program` takes it.
         """
         images = warn_of_pixels(self, as_images(self, images))
-        return answers(self.answer, logits_of(self, images, batch_size, hand))
+        return answers(self.answer, logits_of(self, images, batch_size, hand, precision))
+
+    @hinted
+    def compile(self, batch: int = 1, *, precision: str = FLOAT32) -> CompiledModel:
+        """Return the model compiled for inference, with the weights that it has now; see `byhand.nn.CompiledModel`.
+
+        batch: images of one run; precision: as `program` takes it. The results are those of `predict` but for rounding.
+        """
+        return CompiledModel(self, batch, precision)
 
     def trace(self, images: Any, labels: Any = None, *, hand: str = DEFAULT_HAND) -> dict[str, Array]:
         """Return every tensor of a forward pass, and with labels of a backward pass, under the name that the program uses.

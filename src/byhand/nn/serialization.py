@@ -41,6 +41,7 @@ FOREIGN_SUFFIXES = (
     ".npz",
     ".zip",
 )
+DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "U64": "<u8"}  # of safetensors
 RUN_FILES = ("model.safetensors", "checkpoint.safetensors")  # the models of a run folder, the best first
 
 
@@ -119,8 +120,7 @@ def read(path: str | os.PathLike[str]) -> tuple[Model, dict[str, Array], dict[st
                 raise FileError(f"it holds no '{min(missing)}'")
             for name, tensor in tensors.items():  # before memory is asked for
                 _check(tensor, file.get_slice(name))
-            for name, tensor in tensors.items():
-                vars(model.p if tensor.kind == "parameter" else model.state)[name][...] = file.get_tensor(name)
+            read_arrays(path, model.parameters | vars(model.state))
             return model, {name: file.get_tensor(name) for name in sorted(set(file.keys()) - tensors.keys())}, metadata
     except (
         ByhandError,
@@ -140,6 +140,21 @@ def read(path: str | os.PathLike[str]) -> tuple[Model, dict[str, Array], dict[st
         elif isinstance(error, SafetensorError):  # whose message is about its own parser
             what = "it is no safetensors file, or is damaged"
         raise FileError(f"{path} is not a model that byhand can use: {what}") from None
+
+
+def read_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Read arrays of a safetensors file, which is known to hold them, one at a time: the file is not mapped into memory."""
+    with path.open("rb") as file:
+        header_bytes = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(header_bytes))
+        for name, array in arrays.items():
+            dtype = np.dtype(DTYPES[header[name]["dtype"]])
+            stored = array if array.dtype == dtype else np.empty(array.shape, dtype)
+            file.seek(8 + header_bytes + header[name]["data_offsets"][0])
+            if file.readinto(stored.reshape(-1).view(np.uint8).data) != stored.nbytes:
+                raise FileError(f"it ends within '{name}'")
+            if stored is not array:
+                array[...] = stored
 
 
 def model_file(path: str | os.PathLike[str]) -> Path:

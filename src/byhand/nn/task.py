@@ -18,7 +18,7 @@ from byhand.errors import ArgumentError, ShapeError, UnknownNameError
 from byhand.graph import Graph, Tensor
 from byhand.nn.output_activation import read_ending
 from byhand.ops import get, sigmoid, softmax
-from byhand.ops.op import Array
+from byhand.ops.op import Array, Op
 from byhand.shapes import integer
 
 TASKS = ("classes", "labels", "numbers", "features")
@@ -143,13 +143,19 @@ def answers(output: OutputSpec, logits: Array) -> Array:
     if output.activation == "other":  # probabilities already
         _check_probabilities(output, logits)
         return np.concatenate([1 - logits, logits], 1) if output.binary else logits
-    if output.task == "classes":
-        return softmax(logits)
+    if (op := answer_op(output)) is not None:
+        return op(logits)  # type: ignore[no-any-return]
     if output.activation == "hard_sigmoid":
         p = get("hard_sigmoid")(logits, **output.attributes)
         return np.concatenate([1 - p, p], 1) if output.binary else p
-    both = np.concatenate([-logits, logits], 1) if output.binary else logits
-    return sigmoid(both)
+    return sigmoid(np.concatenate([-logits, logits], 1))  # of one sigmoid
+
+
+def answer_op(output: OutputSpec) -> Op | None:
+    """Return the op that makes probabilities of logits; None where it takes more than one, or none."""
+    if output.activation in ("other", "hard_sigmoid") or output.binary:
+        return None
+    return {"classes": softmax, "labels": sigmoid}.get(output.task)
 
 
 def _check_probabilities(output: OutputSpec, values: Array) -> None:

@@ -113,8 +113,7 @@ def flat_views(
     dtype, count = np.dtype(dtype), sum(prod(tensor.shape) for tensor in tensors)
     if flat is None:
         check_memory(count * dtype.itemsize, f"a network of {count:,} parameters", ArgumentError)
-        flat = aligned(count * dtype.itemsize).view(dtype)
-        flat[...] = 0
+        flat = aligned(count * dtype.itemsize, zeros=True).view(dtype)
     named, position = {}, 0
     for tensor in tensors:
         end = position + prod(tensor.shape)

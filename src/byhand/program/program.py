@@ -17,6 +17,8 @@ from byhand.errors import ArgumentError, ShapeError
 from byhand.files import cache_folder, write_whole
 from byhand.graph import Graph, Tensor
 from byhand.kernels import memory
+from byhand.kernels.conv import with_precision
+from byhand.kernels.conv.problem import FLOAT32
 from byhand.ops.op import Array, Op
 from byhand.program.algorithm_table import LayerAlgorithms
 from byhand.program.buffers import ArraySpec, allocate, allocate_bytes
@@ -57,7 +59,7 @@ class Program:
 
     def __init__(self, spec: ProgramSpec, file: GeneratedFile, lock: ForkSafeLock | None = None) -> None:
         assert spec.graph.input is not None
-        self.text, self.hand, self.steps_per_execution = file.text, spec.hand, 1
+        self.text, self.hand, self.precision, self.steps_per_execution = file.text, spec.hand, spec.precision, 1
         self._has_python = any(node.op.in_python for node in spec.graph.nodes)
         if spec.update is not None and not self._has_python:
             self.steps_per_execution = max(1, min(MAX_STEPS_PER_EXECUTION, MAX_IMAGES_PER_EXECUTION // spec.batch))
@@ -169,7 +171,7 @@ class Program:
         if self.complete is not None and len(arguments) < MIN_ARGUMENTS:
             arguments = self.complete(self, arguments)
         with self.lock.rlock:
-            if self._is_native:
+            if self.is_native:
                 captured = self._capture(arguments, settings)
                 captured.run([array[None] for array in arguments[: len(captured.inputs)]], settings, 1)
                 return np.array(captured.result)
@@ -177,7 +179,7 @@ class Program:
                 return np.array(self.step(*arguments, **settings))
 
     @property
-    def _is_native(self) -> bool:
+    def is_native(self) -> bool:
         """Whether its launches are captured, and replayed without Python."""
         return self.hand == "compiled" and kernels.mode() == "native" and not self._has_python
 
@@ -185,7 +187,8 @@ class Program:
         """Call the file's `step`."""
         if memory.POISON:
             poison_arena(self.arena)
-        return self.module.step(*arguments, **settings)
+        with with_precision(self.precision):
+            return self.module.step(*arguments, **settings)
 
     def steps(self, *arguments: Any, **settings: Any) -> dict[str, Array]:
         """Run several steps one after the other, with no Python between them where the hand is compiled.
@@ -198,7 +201,7 @@ class Program:
     def _steps(self, *arguments: Any, **settings: Any) -> dict[str, Array]:
         images, labels, *namespaces = arguments
         results = {name: np.empty((len(images), *array.shape[1:]), array.dtype) for name, array in self.outputs.items()}
-        native = self._is_native
+        native = self.is_native
         stride = self.steps_per_execution if native else 1
         for start in range(0, len(images), stride):
             end = min(start + stride, len(images))
@@ -270,6 +273,7 @@ def build(
     keep: bool = False,
     auxiliary: Sequence[tuple[Tensor, float]] = (),
     lock: ForkSafeLock | None = None,
+    precision: str = FLOAT32,
 ) -> Program:
     """Return the program of a graph: its logits, or in training the loss, every gradient, and the update where one is given.
 
@@ -301,6 +305,7 @@ def build(
         update=update,
         input_gradient=input_gradient,
         keep=keep,
+        precision=precision,
     )
     file = ProgramWriter(spec).write()
     in_python = loss is not None and loss.in_python  # of the whole batch

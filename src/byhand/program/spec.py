@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy.typing as npt
 
 from byhand.graph import Graph, Tensor
+from byhand.kernels.conv.problem import FLOAT32
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class ProgramSpec:
 
     losses: the weight of each loss in the sum that is differentiated, by name; none: inference. input_gradient: also the
     gradient of the images. keep: one op a layer, none fused, and no array shares memory with
-    another.
+    another. precision: of the products, as this CPU computes them (precision.py).
     """
 
     title: str
@@ -38,3 +39,4 @@ class ProgramSpec:
     input_gradient: bool = False
     keep: bool = False
     micro_batches: int = 1
+    precision: str = FLOAT32

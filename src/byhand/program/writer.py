@@ -11,6 +11,8 @@ import numpy as np
 
 from byhand.errors import ArgumentError
 from byhand.graph import Node, Tensor
+from byhand.kernels.conv import with_precision
+from byhand.kernels.conv.problem import FLOAT32
 from byhand.kernels.reductions import add_up
 from byhand.ops.op import Op, get, tree_leaves
 from byhand.program.algorithm_table import LayerAlgorithms
@@ -154,9 +156,10 @@ class ProgramWriter:
         own = [spec.aligned_bytes for name, spec in file.arrays.items() if name not in self.views]
         apart = file.micro_batches * sum(own)
         parts = f" in {file.micro_batches} micro-batches" if file.micro_batches > 1 else ""
+        precision = "" if self.spec.precision == FLOAT32 else f", precision {self.spec.precision}"
         apart_text = f" ({apart / 1e6:.1f} MB without reuse)" if size < apart else ""
         return [
-            f'"""{self.spec.title}, batch {self.spec.batch}{parts}, {mode}, hand {self.spec.hand}.',
+            f'"""{self.spec.title}, batch {self.spec.batch}{parts}, {mode}, hand {self.spec.hand}{precision}.',
             "",
             f"{flops:,} FLOPs per image, forward.",
             f"The arena, memory for all arrays between the ops, takes {size / 1e6:.1f} MB{apart_text}.",
@@ -248,7 +251,8 @@ class ProgramWriter:
         if self.spec.hand != "compiled":
             return {}
         shapes = [self.shapes[t.name] if isinstance(t, Tensor) else t for t in node.inputs.values()]
-        return node.op.algorithms(shapes, self.calls[node.name], np.dtype(self.spec.dtype).itemsize)
+        with with_precision(self.spec.precision):
+            return node.op.algorithms(shapes, self.calls[node.name], np.dtype(self.spec.dtype).itemsize)
 
     def _wanted_gradients(self) -> set[str]:
         """Return the names of the tensors on the way from a parameter (where asked for, the input) to the loss."""

@@ -28,6 +28,7 @@ SETTINGS = (  # arguments of the Trainer
     "schedule",
     "batch_size",
     "hand",
+    "precision",
     "clip_norm",
     "loss",
     "class_weight",

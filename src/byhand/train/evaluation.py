@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from byhand.data import Dataset
 from byhand.errors import ArgumentError
+from byhand.kernels.conv.problem import FLOAT32
 from byhand.nn import Model
 from byhand.nn.network_input import warn_of_pixels
 from byhand.ops import softmax_cross_entropy
@@ -20,16 +21,22 @@ Metric = Callable[[Any, Any], float]  # (labels, probabilities) -> a number
 
 
 def evaluate(
-    model: Model, test: Dataset, comm: Communicator, hand: str, loss: Loss, metrics: Mapping[str, Metric] | None = None
+    model: Model,
+    test: Dataset,
+    comm: Communicator,
+    hand: str,
+    loss: Loss,
+    metrics: Mapping[str, Metric] | None = None,
+    precision: str = FLOAT32,
 ) -> dict[str, float]:
     """Return the loss, the accuracy and the metrics on a data set, of which each rank computes its shard."""
     check_data(model, test, hand, loss)
     if comm.size == 1:
-        logits = model.logits_of(test.images, hand=hand)
+        logits = model.logits_of(test.images, hand=hand, precision=precision)
     else:
         shard, logits = comm.shard(len(test)), np.zeros((len(test), *model.logits.shape[1:]), model.dtype)
         if shard.stop > shard.start:
-            logits[shard] = model.logits_of(test.rows(shard).images, hand=hand)
+            logits[shard] = model.logits_of(test.rows(shard).images, hand=hand, precision=precision)
         logits = comm.all_reduce(logits)
     row = loss.score(logits, test.labels)
     for name, metric in (metrics or {}).items():

@@ -9,6 +9,7 @@ from byhand.data import Augment, Dataset
 from byhand.data.stratified_split import stratified_split
 from byhand.errors import ArgumentError
 from byhand.hints import hinted
+from byhand.kernels.conv.problem import FLOAT32
 from byhand.nn import Model
 from byhand.nn.model import METHODS
 from byhand.ops import DEFAULT_HAND
@@ -50,6 +51,7 @@ def fit(
     clip_norm: float | None = None,
     seed: int = 0,
     hand: str = DEFAULT_HAND,
+    precision: str = FLOAT32,
     quiet: bool = False,
     run: Run | None = None,
 ) -> History:
@@ -90,6 +92,7 @@ def fit(
         clip_norm=clip_norm,
         seed=seed,
         hand=hand,
+        precision=precision,
     )
     settings: dict[str, Any] = {"early_stopping": early_stopping, "callbacks": callbacks, "quiet": quiet, "run": run}
     return History(trainer.fit(train, validation=validation, epochs=epochs, **settings))
@@ -109,13 +112,15 @@ def evaluate(
     loss: str | LossFunction = "cross_entropy",
     metrics: Mapping[str, Metric] | Sequence[Metric | str] = (),
     hand: str = DEFAULT_HAND,
+    precision: str = FLOAT32,
 ) -> dict[str, float]:
     """Return the mean loss and, with classes, the accuracy; `model.evaluate(...)` is the same.
 
-    images, labels: as `fit` takes them; loss, metrics: as `bh.Trainer` takes them.
+    images, labels: as `fit` takes them; loss, metrics, precision: as `bh.Trainer` takes them.
     """
     chosen = Loss.of(model, loss, 0.0, None)
-    return evaluate_dataset(model, as_dataset(model, images, labels), world(), hand, chosen, named_metrics(metrics))
+    data = as_dataset(model, images, labels)
+    return evaluate_dataset(model, data, world(), hand, chosen, named_metrics(metrics), precision)
 
 
 METHODS.update(fit=fit, evaluate=evaluate)

@@ -26,10 +26,12 @@ from byhand.data import Augment, Dataset
 from byhand.data.batch_loader import BatchLoader
 from byhand.errors import ArgumentError, DivergedError, ShapeError
 from byhand.hints import Hinted, hinted
+from byhand.kernels.conv.problem import FLOAT32
 from byhand.nn import Model
 from byhand.ops import DEFAULT_HAND
 from byhand.ops.op import Array
 from byhand.program import Program
+from byhand.program.precision import check_precision
 from byhand.shapes import integer, number
 from byhand.train import checkpoint
 from byhand.train.arrays import as_dataset, as_datasets
@@ -64,9 +66,9 @@ class Trainer(Hinted):
     returns its factor; clip_norm: the largest norm of the gradient; loss: "cross_entropy", "mse", "bce" or a function
     (outputs, labels) -> (loss, gradient); class_weight: one a class, by class or in order; label_smoothing: the part of the
     target that is spread over all classes; metrics: functions of (labels, probabilities), for test and validation images;
-    seed: of the order of the images and of augmentation; augment: how images vary from epoch to epoch, also "flip,shift=2";
-    comm: the ranks that train together, by default those of `mpiexec`; sync_batchnorm: batch norm over the whole batch, not
-    over each rank's shard.
+    precision: as `Model.program` takes it; seed: of the order of the images and of augmentation; augment: how images vary from
+    epoch to epoch, also "flip,shift=2"; comm: the ranks that train together, by default those of `mpiexec`; sync_batchnorm:
+    batch norm over the whole batch, not over each rank's shard.
 
     >>> import byhand as bh
     >>> train, test = bh.data.load("mnist")
@@ -84,6 +86,7 @@ class Trainer(Hinted):
         *,
         batch_size: int = 64,
         hand: str = DEFAULT_HAND,
+        precision: str = FLOAT32,
         schedule: Schedule | Callable[[Any], float] | None = None,
         clip_norm: float | None = None,
         loss: str | LossFunction = "cross_entropy",
@@ -99,7 +102,8 @@ class Trainer(Hinted):
             raise ArgumentError(
                 f"Trainer: model is a {type(model).__name__}; expected a Model, such as bh.models.create returns"
             )
-        self.model, self.optimizer, self.hand = model, optimizer, hand
+        check_precision(precision, hand, model.dtype)
+        self.model, self.optimizer, self.hand, self.precision = model, optimizer, hand, precision
         self.schedule = resolve_schedule(schedule)
         check_optimizer(optimizer)
         self.batch_size = integer("Trainer: batch_size", batch_size)
@@ -136,7 +140,8 @@ class Trainer(Hinted):
     def program(self, batch: int | None = None, *, keep: bool = False) -> Program:
         """Return the generated program of one update; `print` shows it. keep: as in `Model.program`."""
         size, settings = self.batch_size if batch is None else batch, self.loss.program_settings
-        return self.model.program(size, train=True, hand=self.hand, update=self.update, keep=keep, **settings)
+        settings |= {"hand": self.hand, "precision": self.precision}
+        return self.model.program(size, train=True, update=self.update, keep=keep, **settings)
 
     @cached_property
     def data_parallel(self) -> DataParallelStep | None:
@@ -144,13 +149,9 @@ class Trainer(Hinted):
         if self.comm.size == 1:
             return None
         apply = update_function(self.optimizer, self.clip_norm, self.hand, self.model.p, self.buffer_namespace)
+        hand, precision, sync = self.hand, self.precision, self.sync_batchnorm
         return DataParallelStep(
-            self.model,
-            self.comm,
-            apply,
-            hand=self.hand,
-            loss=self.loss,
-            sync_batchnorm=self.sync_batchnorm,
+            self.model, self.comm, apply, hand=hand, precision=precision, loss=self.loss, sync_batchnorm=sync
         )
 
     @hinted
@@ -364,7 +365,8 @@ class Trainer(Hinted):
 
     def evaluate(self, test: Any, labels: Any = None) -> dict[str, float]:
         """Return loss, accuracy and metrics on a data set, or on arrays of images and labels; each rank computes its shard."""
-        return evaluate(self.model, as_dataset(self.model, test, labels), self.comm, self.hand, self.loss, self.metrics)
+        data = as_dataset(self.model, test, labels)
+        return evaluate(self.model, data, self.comm, self.hand, self.loss, self.metrics, self.precision)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a checkpoint, whole or not at all; with several ranks, rank 0 writes."""

@@ -2,11 +2,19 @@
 
 algorithm.py is the door. Behind it stand direct.py, packed.py and depthwise.py, whose kernels are sweep.py (plan.py has its
 tables) and backward_weights.py (weights_plan.py); winograd.py for 3x3 convolutions (winograd_arrays.py, winograd_kernels.py);
-gemv.py and transposed.py for matrix products with few rows; and sparse.py
-for the gradients of a max-pooled convolution.
+gemv.py and transposed.py for matrix products with few rows; sparse.py for the gradients of a max-pooled convolution; and
+bfloat16.py, with the same kernels, for half of the bits.
 """
 
-from byhand.kernels.conv.algorithm import backward_data, backward_weights, force, forward, max_pool_backward, names
+from byhand.kernels.conv.algorithm import (
+    backward_data,
+    backward_weights,
+    force,
+    forward,
+    max_pool_backward,
+    names,
+    with_precision,
+)
 from byhand.kernels.conv.operands import Gradients, PooledOutput
 from byhand.kernels.conv.problem import ConvShape, Pooling
 from byhand.kernels.microkernel.microkernel import epilogue
@@ -25,4 +33,5 @@ __all__ = [
     "forward",
     "max_pool_backward",
     "names",
+    "with_precision",
 ]

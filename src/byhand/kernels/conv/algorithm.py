@@ -16,8 +16,8 @@ Add an algorithm: a file with `applies`, `cost` and the passes that it has, whic
 
 and its name in ALGORITHMS below. A fourth pass, `max_pool_backward`, computes both gradients of a max-pooled convolution at
 once. Nothing else changes: programs name it, `byhand show` prints it, BYHAND_CONV takes it, and
-tests/kernels/test_algorithm.py compares it with the others on every shape to which it applies. An algorithm of lower precision
-(bfloat16) costs `math.inf`: it is never chosen, only forced.
+tests/kernels/test_algorithm.py compares it with the others on every shape to which it applies, within its `error`. An algorithm
+of lower precision (bfloat16) costs `math.inf` where `with_precision` does not ask for it: there it is only forced.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ from functools import cache
 
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.kernels.conv import tuning
+from byhand.kernels.conv.bfloat16 import bfloat16
 from byhand.kernels.conv.depthwise import depthwise
 from byhand.kernels.conv.direct import direct
 from byhand.kernels.conv.gemv import gemv
 from byhand.kernels.conv.operands import Gradients, PooledOutput
 from byhand.kernels.conv.packed import packed
-from byhand.kernels.conv.problem import PASSES, Algorithm, ConvShape, Pooling, Problem
+from byhand.kernels.conv.problem import FLOAT32, PASSES, Algorithm, ConvShape, Pooling, Problem
 from byhand.kernels.conv.sparse import sparse
 from byhand.kernels.conv.transposed import transposed
 from byhand.kernels.conv.winograd import winograd2x2, winograd4x4, winograd6x6
@@ -46,13 +47,16 @@ from byhand.kernels.runtime.types import Array
 # Of algorithms with the same cost the first is chosen.
 ALGORITHMS = {
     algorithm.name: algorithm
-    for algorithm in (sparse, direct, packed, depthwise, gemv, transposed, winograd4x4, winograd2x2, winograd6x6)
+    for algorithm in (
+        *(sparse, direct, packed, depthwise, gemv, transposed),
+        *(winograd4x4, winograd2x2, winograd6x6, bfloat16),
+    )
 }
 
 
 class _Settings(threading.local):
     forced: str | None = None
-    precision: str = "float32"
+    precision: str = FLOAT32
 
 
 _local = _Settings()

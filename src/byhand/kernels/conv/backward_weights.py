@@ -14,10 +14,11 @@ The bits do not depend on the number of threads.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
-from byhand.kernels.conv.operands import Channels, images_of
-from byhand.kernels.conv.problem import ConvShape
+from byhand.kernels.conv.operands import Channels, Images
+from byhand.kernels.conv.packed_pairs import PairedImages
 from byhand.kernels.conv.weights_plan import (
     END_ROW,
     FILTER_ROWS,
@@ -26,7 +27,7 @@ from byhand.kernels.conv.weights_plan import (
     FIRST_SEGMENT,
     ROW_PIXELS,
     TABLE_ROW,
-    weights_plan,
+    WeightsPlan,
 )
 from byhand.kernels.microkernel.microkernel import no_epilogue, prefetch, tile, tile_per_channel
 from byhand.kernels.microkernel.operands import ADD, ZERO, A, B, C, Extent
@@ -45,23 +46,40 @@ class Partials(NamedTuple):
 
 
 def launch_backward_weights(
-    kernel: Kernel, x: Array, grad_y: Array, grad_weight: Array, channels: Channels, shape: ConvShape
+    kernel: Kernel,
+    x: Images | PairedImages,
+    grad_y: Images | PairedImages,
+    grad_weight: Array,
+    channels: Channels,
+    plan: WeightsPlan,
 ) -> None:
-    """Launch the gradient of the filters with one of the kernels below."""
-    plan = weights_plan(shape, len(x), x.itemsize, channels.columns)
+    """Launch the gradient of the filters with one of the kernels below, or with that of another form of the tile."""
     total = grad_weight.reshape(-1)
-    partials = total if plan.batch_parts == 1 else scratch(plan.batch_parts * total.size, dtype=x.dtype)
-    operands = images_of(x, shape.stride), images_of(grad_y), Partials(partials, total.size)
-    launch(kernel, plan.batch_parts * plan.filter_parts, *operands, channels, plan)
+    partials = total if plan.batch_parts == 1 else scratch(plan.batch_parts * total.size, dtype=total.dtype)
+    launch(kernel, plan.batch_parts * plan.filter_parts, x, grad_y, Partials(partials, total.size), channels, plan)
     if plan.batch_parts > 1:
         add_up(partials.reshape(plan.batch_parts, -1), total)
 
 
-def make_backward_weights_kernel(tile: Intrinsic) -> Kernel:
-    """Return the kernel of the gradient, made with a form of the register tile."""
+def starts_of_chunk(x, grad_y, n, top, images, plan, tiles, worker):
+    """Return where a chunk begins in x and in grad_y; prefetch it where each of several tiles reads a part of every pixel."""
+    x_start, y_start = n * x.image_step + top * x.row_step, n * grad_y.image_step + top * grad_y.row_step
+    if tiles > 1:
+        x_size = images * x.image_step if plan.images_per_chunk > 1 else plan.rows_per_chunk * x.row_step
+        y_size = images * min(plan.rows_per_chunk, plan.grid_rows - top) * grad_y.row_step
+        prefetch(grad_y.array, y_start, y_start + y_size)
+        prefetch(x.array, x_start, x_start + x_size)
+    return x_start, y_start
+
+
+def make_backward_weights_kernel(tile: Intrinsic, load: Callable[..., tuple[int, int]] = starts_of_chunk) -> Kernel:
+    """Return the kernel of the gradient, made with a form of the register tile; load: returns where a chunk begins.
+
+    It may copy the chunk first (packed_pairs.py), in memory of the worker.
+    """
 
     @kernel
-    def backward_weights(x, grad_y, partials, channels, plan, block):
+    def backward_weights(x, grad_y, partials, channels, plan, block, worker):
         """Write the partial sum over one part of the batch, for one part of the filters."""
         groups, filters_per_group, columns = channels.groups, channels.filters_per_group, channels.columns
         tiles, filters = cdiv(filters_per_group, columns), groups * filters_per_group  # tiles of a group
@@ -77,12 +95,7 @@ def make_backward_weights_kernel(tile: Intrinsic) -> Kernel:
         for chunk in range(batch_part * chunks // plan.batch_parts, (batch_part + 1) * chunks // plan.batch_parts):
             n, top = chunk // strips * plan.images_per_chunk, chunk % strips * plan.rows_per_chunk
             images = min(plan.images_per_chunk, x.images - n)
-            x_start, y_start = n * x.image_step + top * x.row_step, n * grad_y.image_step + top * grad_y.row_step
-            if tiles > 1:  # each tile reads a part of every pixel
-                x_size = images * x.image_step if plan.images_per_chunk > 1 else plan.rows_per_chunk * x.row_step
-                y_size = images * min(plan.rows_per_chunk, plan.grid_rows - top) * grad_y.row_step
-                prefetch(grad_y.array, y_start, y_start + y_size)
-                prefetch(x.array, x_start, x_start + x_size)
+            x_start, y_start = load(x, grad_y, n, top, images, plan, tiles, worker)
             for filter_tile in range(first_tile, end_tile):
                 group, t = filter_tile // tiles, filter_tile % tiles
                 k = group * filters_per_group + t * columns  # the tile's first filter

@@ -11,6 +11,7 @@ from byhand.kernels.conv.operands import Channels, Filters, images_of
 from byhand.kernels.conv.plan import backward_data_plan, forward_plan
 from byhand.kernels.conv.problem import Algorithm, ConvShape, Problem
 from byhand.kernels.conv.sweep import sweep_per_channel
+from byhand.kernels.conv.weights_plan import weights_plan
 from byhand.kernels.microkernel.microkernel import no_epilogue
 from byhand.kernels.microkernel.operands import Epilogue
 from byhand.kernels.runtime.cpu import vector_unit
@@ -46,7 +47,9 @@ def backward_data(weight: Array, grad_y: Array, grad_x: Array, shape: ConvShape)
 def backward_weights(x: Array, grad_y: Array, grad_weight: Array, shape: ConvShape) -> None:
     """Launch the gradient of the filters."""
     _, channels = _as_one_group(grad_weight, shape)
-    launch_backward_weights(backward_weights_per_channel, x, grad_y, grad_weight, channels, shape)
+    plan = weights_plan(shape, len(x), x.itemsize, channels.columns)
+    operands = images_of(x, shape.stride), images_of(grad_y)
+    launch_backward_weights(backward_weights_per_channel, *operands, grad_weight, channels, plan)
 
 
 def _as_one_group(weight: Array, shape: ConvShape) -> tuple[Filters, Channels]:

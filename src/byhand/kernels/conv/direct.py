@@ -11,6 +11,7 @@ from byhand.kernels.conv.operands import Channels, Filters, images_of
 from byhand.kernels.conv.plan import forward_plan
 from byhand.kernels.conv.problem import Algorithm, ConvShape, Problem
 from byhand.kernels.conv.sweep import sweep
+from byhand.kernels.conv.weights_plan import weights_plan
 from byhand.kernels.microkernel.operands import Epilogue
 from byhand.kernels.runtime.cpu import vector_unit
 from byhand.kernels.runtime.launch import launch
@@ -47,7 +48,9 @@ def forward(x: Array, weight: Array, y: Array, epilogue: Epilogue, shape: ConvSh
 def backward_weights(x: Array, grad_y: Array, grad_weight: Array, shape: ConvShape) -> None:
     """Launch the gradient of the filters."""
     channels = Channels(shape.groups, shape.depth, shape.filters_per_group, vector_unit().tile_columns(x.dtype), 0)
-    launch_backward_weights(backward_weights_kernel, x, grad_y, grad_weight, channels, shape)
+    plan = weights_plan(shape, len(x), x.itemsize, channels.columns)
+    operands = images_of(x, shape.stride), images_of(grad_y)
+    launch_backward_weights(backward_weights_kernel, *operands, grad_weight, channels, plan)
 
 
 direct = Algorithm("direct", applies, cost, forward=forward, backward_weights=backward_weights)

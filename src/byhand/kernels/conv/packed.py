@@ -4,7 +4,8 @@
     backward_data   weight (R, S, C, K)  ->  (groups, tiles, R * S reversed, K, columns), channels side by side
 
 A panel (BLIS) is the block of weights that one tile of columns reads. With few pixels, each thread packs the panels that it
-is about to need, and they never leave its cache.
+is about to need, and they never leave its cache. Where the weights are fixed, panels are packed once, while launches are
+captured.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from byhand.kernels.microkernel.operands import A, B, C, Epilogue, Extent
 from byhand.kernels.runtime.cpu import cache_size, vector_unit
 from byhand.kernels.runtime.kernel import cdiv, kernel
 from byhand.kernels.runtime.launch import launch, scratch
-from byhand.kernels.runtime.launch_graph import scratch_workers
+from byhand.kernels.runtime.launch_graph import prepared, scratch_workers, weights_are_fixed
 from byhand.kernels.runtime.types import Array
 
 # Weights that one block packs.
@@ -55,19 +56,25 @@ def applies(problem: Problem) -> bool:
 
 
 def cost(problem: Problem) -> float:
-    """Return the FLOPs, plus those in the time of packing."""
-    return problem.tile_flops + PACK_FLOPS * problem.shape.weights
+    """Return the FLOPs, plus those in the time of packing, which fixed weights need only once."""
+    return problem.tile_flops + (0 if problem.fixed_weights else PACK_FLOPS * problem.shape.weights)
 
 
 def forward(x: Array, weight: Array, y: Array, epilogue: Epilogue, shape: ConvShape) -> None:
     """Launch the packing, and y = x convolved with weight."""
-    if len(x) * prod(shape.output) <= PACK_IN_CACHE_MAX_PIXELS:
+    if len(x) * prod(shape.output) <= PACK_IN_CACHE_MAX_PIXELS and not weights_are_fixed():
         _forward_in_cache(x, weight, y, epilogue, shape)
         return
     columns, rows = vector_unit().tile_columns(x.dtype), weight.size // shape.filters
     tiles, rows_per_block = ceil(shape.filters_per_group / columns), cdiv(PACK_BLOCK_WEIGHTS, shape.filters)
-    panels = scratch(shape.groups * tiles * rows * columns, dtype=x.dtype)
-    launch(pack, cdiv(rows, rows_per_block), weight.reshape(rows, -1), panels, shape.groups, columns, rows_per_block)
+
+    def fill(panels: Array) -> None:
+        launch(
+            pack, cdiv(rows, rows_per_block), weight.reshape(rows, -1), panels, shape.groups, columns, rows_per_block
+        )
+
+    key = ("panels", weight.ctypes.data, weight.shape, shape.groups)
+    panels = prepared(key, shape.groups * tiles * rows * columns, x.dtype, fill)
     filters = Filters(panels, tiles * rows * columns, rows * columns, columns)
     channels = Channels(shape.groups, shape.depth, shape.filters_per_group, columns, 0)
     plan = forward_plan(shape, len(x), x.itemsize, columns, columns)
@@ -79,9 +86,13 @@ def backward_data(weight: Array, grad_y: Array, grad_x: Array, shape: ConvShape)
     columns, taps = vector_unit().tile_columns(grad_y.dtype), prod(shape.kernel)
     tiles, slices = ceil(shape.depth / columns), ceil(shape.depth * shape.filters / PACK_BLOCK_WEIGHTS)
     tile_step = taps * shape.filters_per_group * columns
-    panels = scratch(shape.groups * tiles * tile_step, dtype=weight.dtype)
-    by_tap = weight.reshape(taps, shape.depth, -1)
-    launch(pack_transposed, taps * slices, by_tap, panels, shape.groups, columns, slices)
+
+    def fill(panels: Array) -> None:
+        by_tap = weight.reshape(taps, shape.depth, -1)
+        launch(pack_transposed, taps * slices, by_tap, panels, shape.groups, columns, slices)
+
+    key = ("transposed_panels", weight.ctypes.data, weight.shape, shape.groups)
+    panels = prepared(key, shape.groups * tiles * tile_step, weight.dtype, fill)
     filters = Filters(panels, tiles * tile_step, tile_step, columns)
     channels = Channels(shape.groups, shape.filters_per_group, shape.depth, columns, 0)
     plan = backward_data_plan(shape, len(grad_x), grad_x.itemsize, columns)

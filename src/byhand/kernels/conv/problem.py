@@ -17,7 +17,7 @@ import numpy as np
 from byhand.kernels.runtime.cpu import vector_unit
 
 PASSES = ("forward", "backward_data", "backward_weights")
-PRECISIONS = ("float32", "bf16")
+PRECISIONS = FLOAT32, BF16 = "float32", "bf16"
 
 
 class ConvShape(NamedTuple):
@@ -96,7 +96,7 @@ class Problem(NamedTuple):
     itemsize: int  # bytes of an element
     matrix: bool = False
     pooling: Pooling | None = None
-    precision: str = "float32"
+    precision: str = FLOAT32
     fixed_weights: bool = False
 
     @property

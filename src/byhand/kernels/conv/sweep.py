@@ -9,6 +9,8 @@ read where they lie: no window is copied into a matrix (im2col), no image is pad
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from byhand.kernels.conv.plan import (
     END_ROW,
     FIRST_PIXEL,
@@ -25,11 +27,19 @@ from byhand.kernels.runtime.intrinsic import Intrinsic
 from byhand.kernels.runtime.kernel import Kernel, cdiv, kernel
 
 
-def make_sweep_kernel(tile: Intrinsic) -> Kernel:
-    """Return the kernel of a sweep, made with a form of the register tile."""
+def start_of_block(x, n, top, images, plan, worker):
+    """Return where the block begins in x that has the rows of y from `top` on, of some images from n on."""
+    return n * x.image_step + top * x.row_step
+
+
+def make_sweep_kernel(tile: Intrinsic, load: Callable[..., int] = start_of_block) -> Kernel:
+    """Return the kernel of a sweep, made with a form of the register tile; load: returns where a block of x begins.
+
+    It may copy the block first (packed_pairs.py), in memory of the worker.
+    """
 
     @kernel
-    def sweep(x, filters, y, channels, epilogue, plan, block):
+    def sweep(x, filters, y, channels, epilogue, plan, block, worker):
         """Write the pixels of some images, or of some rows of one, for one part of the filters."""
         groups, filters_per_group, columns = channels.groups, channels.filters_per_group, channels.columns
         tiles = cdiv(filters_per_group, columns)  # of a group
@@ -39,6 +49,7 @@ def make_sweep_kernel(tile: Intrinsic) -> Kernel:
         images, initial = min(plan.images_per_block, x.images - n), initial_of(epilogue)
         first_tile = filter_part * groups * tiles // plan.filter_parts
         end_tile = (filter_part + 1) * groups * tiles // plan.filter_parts
+        x_start, y_start = load(x, n, top, images, plan, worker), n * y.image_step + top * y.row_step
         for p in range(plan.phases.shape[0]):
             phase = plan.phases[p]
             first, end = max(phase[FIRST_ROW], top), min(phase[END_ROW], top + plan.rows_per_block)
@@ -47,7 +58,6 @@ def make_sweep_kernel(tile: Intrinsic) -> Kernel:
             pixel = phase[FIRST_PIXEL] + (first - top - phase[TABLE_ROW]) * phase[ROW_PIXELS]
             segment = phase[FIRST_SEGMENT]
             pixels = images * (end - first) * phase[ROW_PIXELS]
-            x_start, y_start = n * x.image_step + top * x.row_step, n * y.image_step + top * y.row_step
             for filter_tile in range(first_tile, end_tile):
                 group, t = filter_tile // tiles, filter_tile % tiles
                 k = group * filters_per_group + t * columns  # the tile's first filter

@@ -303,7 +303,8 @@ def panel_size(u: Panels) -> int:
 
 def tiled(x: Array, step: int, top: int, left: int) -> TiledImages:
     """Return images as tiles; top, left: padding."""
-    return TiledImages(x.reshape(-1), *x.shape[1:], -top, -left, step)
+    _, height, width, channels = x.shape
+    return TiledImages(x.reshape(-1), height, width, channels, -top, -left, step)
 
 
 def shared_planes(tiles: int, channels: int, planes: int, dtype: np.dtype) -> Planes:

@@ -97,7 +97,8 @@ def forward_arrays(x: Array, weight: Array, padding: tuple[int, int, int, int], 
     u = np.einsum("ar,rsck,bs->abck", g, weight, g)
     products = np.einsum("abnijc,abck->abnijk", v, u)
     y = np.einsum("ua,abnijk,vb->niujvk", at, products, at)  # u, v: rows and columns of a tile
-    return y.reshape(len(x), outputs * y.shape[1], outputs * y.shape[3], -1)[:, :height, :width]
+    whole: Array = y.reshape(len(x), outputs * y.shape[1], outputs * y.shape[3], -1)
+    return whole[:, :height, :width]
 
 
 def backward_data_arrays(grad_y: Array, weight: Array, padding: tuple[int, int, int, int], outputs: int = 4) -> Array:

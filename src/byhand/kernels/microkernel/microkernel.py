@@ -25,9 +25,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from byhand.kernels.microkernel.operands import ADD, BIAS, RELU, RESIDUAL, SCALE, ZERO, Epilogue
+from byhand.kernels.microkernel.rounding import half
 from byhand.kernels.runtime.cpu import vector_unit
 from byhand.kernels.runtime.intrinsic import Intrinsic
 from byhand.kernels.runtime.types import Array
@@ -66,7 +65,7 @@ def _tile_of_list(*operands):
 
 
 def _tile_bfloat16(a, b, c, extent, initial, epilogue):
-    """Write c[m, n] of all rows and columns; each element of a and b is a pair of bfloat16 numbers."""
+    """Write c[m, n] of all rows and columns; an element of a and b is a pair of bfloat16 numbers (rounding.py)."""
     steps, bias, scale, residual = epilogue
     for m in range(extent.rows):
         for n in range(extent.columns):
@@ -76,18 +75,11 @@ def _tile_bfloat16(a, b, c, extent, initial, epilogue):
                 at_a = a.start + a.rows[m] + a.segments[t]
                 at_b = b.start + b.segments[t] + n
                 for k in range(extent.length):
-                    for high in range(2):
-                        left = bfloat16(a.array[at_a + k * a.step], high)
-                        total += left * bfloat16(b.array[at_b + k * b.step], high)
+                    left, right = a.array[at_a + k * a.step], b.array[at_b + k * b.step]
+                    total += half(left, 0) * half(right, 0) + half(left, 1) * half(right, 1)
             total = total * scale[column] + bias[column] if steps & SCALE else total
             total = total + residual[at_c] if steps & RESIDUAL else total
             c.array[at_c] = 0.0 if steps & RELU and total < 0.0 else total
-
-
-def bfloat16(pair, high):
-    """Return the low or the high bfloat16 number of a pair."""
-    bits = np.float32(pair).view(np.uint32)
-    return np.uint32(bits & np.uint32(0xFFFF0000) if high else bits << np.uint32(16)).view(np.float32)
 
 
 def _scatter(block, offsets, factors, target, rows, columns):
@@ -128,16 +120,16 @@ def initial_of(epilogue: Epilogue) -> int:
 
 def _emit(how: str) -> Callable[[str], NumbaIntrinsic]:
     def emit(dtype: str) -> NumbaIntrinsic:
-        from byhand.kernels.microkernel import microkernel_ir  # noqa: PLC0415  (llvmlite)
+        from byhand.kernels.microkernel import microkernel_ir, simd  # noqa: PLC0415  (llvmlite)
 
-        own = {"scatter": microkernel_ir.scatter_intrinsic, "prefetch": microkernel_ir.prefetch_intrinsic}
+        own = {"scatter": microkernel_ir.scatter_intrinsic, "prefetch": simd.prefetch_intrinsic}
         return own[how](dtype) if how in own else microkernel_ir.tile_intrinsic(dtype, how)
 
     return emit
 
 
 def _version(how: str) -> Callable[[], object]:
-    files = ("microkernel.py", "microkernel_ir.py", "operands.py", "scatter_ir.py", "simd.py")
+    files = ("microkernel.py", "microkernel_ir.py", "operands.py", "rounding_ir.py", "scatter_ir.py", "simd.py")
     return lambda: (how, vector_unit(), [Path(__file__).with_name(name).read_bytes() for name in files])
 
 

@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 from llvmlite import ir
 from numba import types
-from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 
 from byhand.kernels.microkernel.operands import ADD, BIAS, RELU, RESIDUAL, SCALE
+from byhand.kernels.microkernel.rounding_ir import multiply_add_pairs
 from byhand.kernels.microkernel.scatter_ir import SCATTER_ROWS, Scatter, ScatterArguments
-from byhand.kernels.microkernel.simd import REALS, Vectors, element, operands, prefetch_line
-from byhand.kernels.runtime.cpu import CACHE_LINE_BYTES, vector_unit
+from byhand.kernels.microkernel.simd import REALS, Vectors, element, operands
+from byhand.kernels.runtime.cpu import vector_unit
 from byhand.kernels.runtime.llvm import (
     WORD,
     CodegenContext,
@@ -45,23 +45,6 @@ LIST_ROWS = (5, 3, 1)
 # Rows of a tile of a single vector. Each row needs an address in one of the 16 general registers; beyond 9 rows some addresses
 # are reloaded from the stack for each k. A tile of two vectors hides that: it does twice the arithmetic per address.
 MAX_SINGLE_VECTOR_ROWS = 9
-
-
-class BFloat(ir.Type):  # type: ignore[misc]
-    """LLVM's bfloat, for which llvmlite has no name."""
-
-    null = "0.0"
-
-    def __str__(self) -> str:
-        return "bfloat"
-
-    _to_string = __str__
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, BFloat)
-
-    def __hash__(self) -> int:
-        return hash(BFloat)
 
 
 class TileForm(NamedTuple):
@@ -165,31 +148,6 @@ def scatter_intrinsic(dtype: str) -> NumbaIntrinsic:
         return types.void(block, offsets, factors, target, rows, columns), codegen
 
     return scatter
-
-
-def prefetch_intrinsic(dtype: str) -> NumbaIntrinsic:
-    """Return `prefetch` as an intrinsic."""
-
-    @intrinsic
-    def prefetch(typing: TypingContext, a: NumbaType, first: NumbaType, last: NumbaType) -> IntrinsicBody:
-        def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, values: Values) -> Value:
-            a, first, last = operands(context, builder, signature, values)
-            before, head, body, after = builder.block, *(builder.append_basic_block() for _ in range(3))
-            builder.branch(head)
-            builder.position_at_end(head)
-            i = builder.phi(WORD)
-            i.add_incoming(first, before)
-            builder.cbranch(builder.icmp_signed("<", i, last), body, after)
-            builder.position_at_end(body)
-            prefetch_line(builder, element(builder, REALS[dtype], a, i), False)
-            i.add_incoming(builder.add(i, WORD(CACHE_LINE_BYTES // int(dtype[1]))), body)
-            builder.branch(head)
-            builder.position_at_end(after)
-            return context.get_dummy_value()
-
-        return types.void(a, first, last), codegen
-
-    return prefetch
 
 
 class TileArguments(NamedTuple):
@@ -348,7 +306,7 @@ class MacroKernel(Vectors):
 
     def _products(self, a_rows: list[Value], at: Value, by: Value, sums: list[Value]) -> list[Value]:
         """Return the sums with the products of one k added."""
-        columns, results = range(self.vectors), []
+        build, columns, results = self.builder, range(self.vectors), []
         b = [self.load(by, n) for n in columns] if self.form.b_wide else [self.broadcast(by)] * self.vectors
         for i, row in enumerate(a_rows):
             address = self.at(row, at)
@@ -357,16 +315,9 @@ class MacroKernel(Vectors):
                 if self.form.a_wide
                 else [self.broadcast(address)] * self.vectors
             )
-            add = self._add_pairs if self.form.pairs else self.multiply_add
+            add = partial(multiply_add_pairs, build) if self.form.pairs else self.multiply_add
             results += [add(a[n], b[n], sums[i * self.vectors + n]) for n in columns]
         return results
-
-    def _add_pairs(self, a: Value, b: Value, total: Value) -> Value:
-        """Return a total plus the products of pairs of bfloat16 numbers."""
-        pairs = ir.VectorType(BFloat(), 2 * self.lanes)
-        kind = ir.FunctionType(self.vector, [self.vector, pairs, pairs])
-        dot = get_or_insert_function(self.function.module, kind, f"llvm.x86.avx512bf16.dpbf16ps.{32 * self.lanes}")
-        return self.builder.call(dot, [total, self.builder.bitcast(a, pairs), self.builder.bitcast(b, pairs)])
 
     def _first_sums(self, c_rows: list[Value]) -> list[Value]:
         """Return what the sums start from: 0, what c holds, or the bias."""

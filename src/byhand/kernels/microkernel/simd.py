@@ -7,17 +7,21 @@ from collections.abc import Callable, Iterator, Sequence
 from llvmlite import ir
 from numba import types
 from numba.core.cgutils import get_or_insert_function
+from numba.extending import intrinsic
 
-from byhand.kernels.runtime.cpu import vector_unit
+from byhand.kernels.runtime.cpu import CACHE_LINE_BYTES, vector_unit
 from byhand.kernels.runtime.llvm import (
     INT32,
     WORD,
     CodegenContext,
     Function,
+    IntrinsicBody,
     IRBuilder,
+    NumbaIntrinsic,
     NumbaType,
     Signature,
     Type,
+    TypingContext,
     Value,
     Values,
 )
@@ -51,6 +55,31 @@ def prefetch_line(builder: IRBuilder, pointer: Value, write: bool) -> None:
     kind = ir.FunctionType(ir.VoidType(), [byte, INT32, INT32, INT32])
     function = get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
     builder.call(function, [builder.bitcast(pointer, byte), INT32(int(write)), INT32(3), INT32(1)])
+
+
+def prefetch_intrinsic(dtype: str) -> NumbaIntrinsic:
+    """Return `prefetch` as an intrinsic."""
+
+    @intrinsic
+    def prefetch(typing: TypingContext, a: NumbaType, first: NumbaType, last: NumbaType) -> IntrinsicBody:
+        def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, values: Values) -> Value:
+            a, first, last = operands(context, builder, signature, values)
+            before, head, body, after = builder.block, *(builder.append_basic_block() for _ in range(3))
+            builder.branch(head)
+            builder.position_at_end(head)
+            i = builder.phi(WORD)
+            i.add_incoming(first, before)
+            builder.cbranch(builder.icmp_signed("<", i, last), body, after)
+            builder.position_at_end(body)
+            prefetch_line(builder, element(builder, REALS[dtype], a, i), False)
+            i.add_incoming(builder.add(i, WORD(CACHE_LINE_BYTES // int(dtype[1]))), body)
+            builder.branch(head)
+            builder.position_at_end(after)
+            return context.get_dummy_value()
+
+        return types.void(a, first, last), codegen
+
+    return prefetch
 
 
 class Vectors:

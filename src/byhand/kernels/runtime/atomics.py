@@ -1,6 +1,8 @@
 """Words in memory that threads share, calls by address, and the processor's control word: intrinsics of the compiled loops.
 
-A word is 64 bits; its address is a number. Atomic operations are sequentially consistent: every thread sees them in one order.
+A word is 64 bits; its address is a number. Atomic operations are sequentially consistent, as those of C: every thread sees them
+in one order, and what a thread wrote before one of them is there for who reads its result. Those called relaxed only never tear
+a word.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ from numba import types
 from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 
-from byhand.kernels.runtime.cpu import CACHE_LINE_BYTES, MAX_THREADS
+from byhand.kernels.runtime.arguments import WORD_BYTES
+from byhand.kernels.runtime.cpu import COUNTER_BYTES, MAX_THREADS
 from byhand.kernels.runtime.llvm import (
     INT32,
     WORD,
@@ -24,13 +27,13 @@ from byhand.kernels.runtime.llvm import (
     Values,
 )
 
-COUNTER_BYTES = 2 * CACHE_LINE_BYTES  # from one thread's counter to the next's: some processors fetch lines in pairs
 ARM = binding.get_default_triple().startswith(("aarch64", "arm64"))
 FLUSH_DENORMALS = 1 << 24 if ARM else (1 << 15) | (1 << 6)  # FPCR.FZ; MXCSR.FTZ and MXCSR.DAZ
 
 # Linux' number of the system call, and its operations within one process.
 FUTEX_CALL = 98 if ARM else 202
 FUTEX_WAIT, FUTEX_WAKE = 128, 129
+CLOCK_MONOTONIC = 1
 
 
 @intrinsic
@@ -145,29 +148,54 @@ def _control(builder: IRBuilder, value: Value | None) -> Value:
 
 
 @intrinsic
-def load_shared(typing: TypingContext, address: NumbaType) -> IntrinsicBody:
+def atomic_load(typing: TypingContext, address: NumbaType) -> IntrinsicBody:
     """Return the word at an address that other threads write."""
 
     def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
-        return builder.load_atomic(builder.inttoptr(arguments[0], WORD.as_pointer()), "seq_cst", 8, typ=WORD)
+        pointer = builder.inttoptr(arguments[0], WORD.as_pointer())
+        return builder.load_atomic(pointer, "seq_cst", WORD_BYTES, typ=WORD)
 
     return types.intp(types.intp), codegen
 
 
 @intrinsic
-def store_shared(typing: TypingContext, address: NumbaType, value: NumbaType) -> IntrinsicBody:
-    """Write a word that other threads read; they see all that was written before it."""
+def atomic_store(typing: TypingContext, address: NumbaType, value: NumbaType) -> IntrinsicBody:
+    """Write a word that other threads read; who reads it sees all that was written before it."""
 
     def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
-        builder.store_atomic(arguments[1], builder.inttoptr(arguments[0], WORD.as_pointer()), "seq_cst", 8)
+        pointer = builder.inttoptr(arguments[0], WORD.as_pointer())
+        builder.store_atomic(arguments[1], pointer, "seq_cst", WORD_BYTES)
         return context.get_dummy_value()
 
     return types.void(types.intp, types.intp), codegen
 
 
 @intrinsic
-def add_shared(typing: TypingContext, address: NumbaType, value: NumbaType) -> IntrinsicBody:
-    """Add to a word, atomically."""
+def relaxed_load(typing: TypingContext, address: NumbaType) -> IntrinsicBody:
+    """Return the word at an address that other threads write; it orders no other access to memory."""
+
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
+        pointer = builder.inttoptr(arguments[0], WORD.as_pointer())
+        return builder.load_atomic(pointer, "monotonic", WORD_BYTES, typ=WORD)
+
+    return types.intp(types.intp), codegen
+
+
+@intrinsic
+def relaxed_store(typing: TypingContext, address: NumbaType, value: NumbaType) -> IntrinsicBody:
+    """Write a word that other threads read; it orders no other access to memory."""
+
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
+        pointer = builder.inttoptr(arguments[0], WORD.as_pointer())
+        builder.store_atomic(arguments[1], pointer, "monotonic", WORD_BYTES)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp), codegen
+
+
+@intrinsic
+def atomic_add(typing: TypingContext, address: NumbaType, value: NumbaType) -> IntrinsicBody:
+    """Add to a word."""
 
     def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
         builder.atomic_rmw("add", builder.inttoptr(arguments[0], WORD.as_pointer()), arguments[1], "seq_cst")
@@ -178,7 +206,7 @@ def add_shared(typing: TypingContext, address: NumbaType, value: NumbaType) -> I
 
 @intrinsic
 def compare_and_swap(typing: TypingContext, address: NumbaType, expected: NumbaType, value: NumbaType) -> IntrinsicBody:
-    """Write a word if it is as expected; return 1 if it was, else 0."""
+    """Write a word if it has the expected value; return 1 if it had, else 0."""
 
     def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
         pointer = builder.inttoptr(arguments[0], WORD.as_pointer())
@@ -193,23 +221,13 @@ def compare_and_swap(typing: TypingContext, address: NumbaType, expected: NumbaT
 
 @intrinsic
 def pause(typing: TypingContext) -> IntrinsicBody:
-    """Wait for some ten nanoseconds, without taking resources of the core from its other hardware thread."""
+    """Wait for 10 to 40 nanoseconds, which leaves the core to its other hardware thread."""
 
     def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
-        name, operands = ("llvm.aarch64.hint", [INT32(1)]) if ARM else ("llvm.x86.sse2.pause", [])
+        # Arm's YIELD takes one cycle on most processors; an instruction barrier takes as long as a pause of x86.
+        name, operands = ("llvm.aarch64.isb", [INT32(15)]) if ARM else ("llvm.x86.sse2.pause", [])
         kind = ir.FunctionType(ir.VoidType(), [value.type for value in operands])
         builder.call(get_or_insert_function(builder.module, kind, name), operands)
-        return context.get_dummy_value()
-
-    return types.void(), codegen
-
-
-@intrinsic
-def yield_core(typing: TypingContext) -> IntrinsicBody:
-    """Let another thread have this core, if one waits for it."""
-
-    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
-        builder.call(get_or_insert_function(builder.module, ir.FunctionType(INT32, []), "sched_yield"), [])
         return context.get_dummy_value()
 
     return types.void(), codegen
@@ -225,3 +243,30 @@ def futex(typing: TypingContext, address: NumbaType, operation: NumbaType, value
         return context.get_dummy_value()
 
     return types.void(types.intp, types.intp, types.intp), codegen
+
+
+@intrinsic
+def nanoseconds(typing: TypingContext) -> IntrinsicBody:
+    """Return the time of the system's monotonic clock."""
+
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
+        with builder.goto_entry_block():
+            time = builder.alloca(WORD, 2)  # seconds, nanoseconds
+        kind = ir.FunctionType(INT32, [INT32, WORD.as_pointer()])
+        function = get_or_insert_function(builder.module, kind, "clock_gettime")
+        builder.call(function, [INT32(CLOCK_MONOTONIC), time])
+        below = builder.gep(time, [INT32(1)], source_etype=WORD)
+        return builder.add(builder.mul(builder.load(time, typ=WORD), WORD(10**9)), builder.load(below, typ=WORD))
+
+    return types.intp(), codegen
+
+
+@intrinsic
+def current_core(typing: TypingContext) -> IntrinsicBody:
+    """Return the number of the core that this thread runs on, below 0 where the system does not tell."""
+
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
+        function = get_or_insert_function(builder.module, ir.FunctionType(INT32, []), "sched_getcpu")
+        return builder.sext(builder.call(function, []), WORD)
+
+    return types.intp(), codegen

@@ -7,26 +7,21 @@ float64. `specialize` therefore casts literals, constants and the fields of oper
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
-from types import BuiltinFunctionType, CellType, CodeType, FunctionType, ModuleType, NoneType
-from typing import TypeGuard
+from types import BuiltinFunctionType, CellType, FunctionType
 
 import numba
 import numpy as np
 from llvmlite import binding, ir
 from numba import cfunc, njit, types
+from numba.core.registry import cpu_target
+from numba.core.runtime import rtsys
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-from byhand.kernels import vector_math
 from byhand.kernels.runtime import cache as disk
-from byhand.kernels.runtime import interruptible
 from byhand.kernels.runtime.arguments import Kind, TupleKind, kind_of, main_dtype
 from byhand.kernels.runtime.cache import LibraryState
-from byhand.kernels.runtime.cpu import processor, vector_unit
 from byhand.kernels.runtime.intrinsic import Intrinsic
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS, Kernel
 from byhand.kernels.runtime.llvm import (
@@ -44,34 +39,18 @@ from byhand.kernels.runtime.llvm import (
     Value,
     Values,
 )
-from byhand.kernels.runtime.parallel_loop import load_library
+from byhand.kernels.runtime.source_key import VECTOR_FORMS, is_ours, source_of
 from byhand.kernels.runtime.types import Argument
 
 # LLVM's fast-math flags. contract: a * b + c in one rounding. None that assumes there is no NaN or infinity.
 FAST = {"contract"}
 FAST_SUMS = {"contract", "reassoc", "nsz"}
-VECTOR_FORMS = {math.exp: vector_math.exp, math.tanh: vector_math.tanh, math.erf: vector_math.erf}
 
 
-def build(kernel: Kernel, kinds: tuple[Kind, ...]) -> int:
-    """Return the address of a kernel's entry for arguments of these kinds."""
-    parts = (source_of(kernel.function), kinds, kernel.reassociate, kernel.elementwise, vector_unit(), _toolchain())
-    name = f"{kernel.function.__name__}-{disk.key(*parts)}"
-    found = disk.load(name)
-    if found is None:
-        disk.notify_build(kernel.function.__name__)
-        found = interruptible.run(lambda: _compile(kernel, kinds, name))
-    symbol, state = found
-    # Also what was just built: the same machine code as next time.
-    return int(load_library(state).get_pointer_to_function(symbol))
-
-
-def _compile(kernel: Kernel, kinds: tuple[Kind, ...], name: str) -> tuple[str, LibraryState]:
-    """Compile a kernel and store it in the cache under a name; return (the entry's symbol, the library)."""
+def build(kernel: Kernel, kinds: tuple[Kind, ...]) -> tuple[str, LibraryState]:
+    """Compile a kernel for arguments of these kinds; return (the entry's symbol, the library)."""
     entry = _entry(kernel, kinds)
-    made = with_private_symbols(entry._library, entry.native_name)
-    disk.store(name, *made)
-    return made
+    return with_private_symbols(entry._library, entry.native_name)
 
 
 def with_private_symbols(library: CodeLibrary, entry: str) -> tuple[str, LibraryState]:
@@ -88,6 +67,13 @@ def with_private_symbols(library: CodeLibrary, entry: str) -> tuple[str, Library
     symbol = f"byhand_{disk.key(module.as_bitcode())}"
     module.get_function(entry).name = symbol
     return symbol, (symbol, "object", (library._codegen._tm.emit_object(module), module.as_bitcode()))
+
+
+def load_library(state: LibraryState) -> CodeLibrary:
+    """Load a library through LLVM."""
+    context = cpu_target.target_context
+    rtsys.initialize(context)
+    return context.codegen().unserialize_library(state)
 
 
 def run_checked(kernel: Kernel, arguments: tuple[Argument, ...], blocks: int) -> None:
@@ -246,80 +232,3 @@ def specialize(function: FunctionType, dtype: str, reassociate: bool, checked: b
     copy.__qualname__ = f"{function.__name__}_{disk.key(source_of(function), dtype, reassociate)}"
     lean = {} if checked else {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # only the entry calls it
     return njit(error_model="numpy", fastmath=FAST_SUMS if reassociate else FAST, boundscheck=checked, **lean)(copy)
-
-
-def is_ours(value: object) -> TypeGuard[FunctionType]:
-    """Tell whether a value is a Python function of byhand, to be compiled with what calls it."""
-    return isinstance(value, FunctionType) and value.__module__.startswith("byhand.")
-
-
-def names_of(function: FunctionType) -> Iterator[tuple[str, object]]:
-    """Yield (name, value) of all that a function reads of its module and of the functions around it."""
-    for code in (function.__code__, *codes_within(function.__code__)):
-        for name in code.co_names:
-            if name in function.__globals__:
-                yield name, function.__globals__[name]
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
-        yield name, cell.cell_contents
-
-
-def codes_within(code: CodeType) -> Iterator[CodeType]:
-    """Yield the code of the functions, lambdas and comprehensions within a function."""
-    for value in code.co_consts:
-        if isinstance(value, CodeType):
-            yield value
-            yield from codes_within(value)
-
-
-@cache
-def source_of(function: FunctionType) -> tuple[object, ...]:
-    """Return all that a function's machine code depends on: its own code, and what it reads and calls."""
-    parts = tuple((name, _source(value)) for name, value in names_of(function))
-    codes = tuple(_own(code, function.__doc__) for code in (function.__code__, *codes_within(function.__code__)))
-    return function.__name__, codes, repr(function.__defaults__), parts
-
-
-def _own(code: CodeType, docstring: str | None) -> tuple[object, ...]:
-    """Return what code says itself, without the docstring."""
-    constants = [repr(value) for value in code.co_consts if not isinstance(value, CodeType) and value != docstring]
-    return code.co_code, constants, code.co_names, code.co_freevars, code.co_varnames
-
-
-def _source(value: object) -> object:
-    """Return what machine code depends on of a value that a function reads; None: the value is of no kind known here."""
-    function = value.function if isinstance(value, Kernel) else value
-    if isinstance(function, BuiltinFunctionType):
-        function = VECTOR_FORMS.get(function, function)
-    if is_ours(function):
-        return source_of(function)
-    if isinstance(value, Intrinsic):
-        return value.__name__, value.version()
-    if isinstance(value, tuple):
-        return _source(type(value)), tuple(map(_source, value))
-    return _plain(value)
-
-
-def _plain(value: object) -> object:
-    """Return what machine code depends on of a value that holds no function."""
-    if isinstance(value, type):  # of an operand: what its fields are called, and their order
-        return (
-            value.__module__,
-            value.__qualname__,
-            getattr(value, "_fields", ()),
-            getattr(value, "_field_defaults", {}),
-        )
-    if isinstance(value, np.ndarray):
-        return value.dtype.str, value.shape, value.tobytes()
-    if isinstance(value, (ModuleType, BuiltinFunctionType, np.ufunc)):
-        return value.__name__
-    if isinstance(value, (int, float, str, bytes, np.generic, NoneType)):
-        return repr(value)
-    return None
-
-
-@cache
-def _toolchain() -> tuple[str, ...]:
-    """Return what else machine code depends on: the compiler's own files, the versions of its libraries, the processor."""
-    files = ("build.py", "kernel.py", "intrinsic.py", "arguments.py", "llvm.py")
-    texts = tuple(disk.key((Path(__file__).parent / name).read_bytes()) for name in files)
-    return (*texts, numba.__version__, ".".join(map(str, binding.llvm_version_info)), np.__version__, processor())

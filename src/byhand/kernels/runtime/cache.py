@@ -61,7 +61,7 @@ def key(*parts: object) -> str:
 def load(name: str) -> tuple[str, LibraryState] | None:
     """Return (the entry's symbol, the library), or None where the file is missing, damaged, or not to be trusted."""
     with suppress(OSError, ValueError, FileError):
-        content = _read_own(cache_folder("kernels") / f"{name}.kernel")
+        content = read_own(cache_folder("kernels") / f"{name}.kernel")
         digest, body = content[:64], content[64:]
         if hashlib.sha256(body).hexdigest().encode() != digest:
             return None
@@ -74,7 +74,7 @@ def load(name: str) -> tuple[str, LibraryState] | None:
     return None
 
 
-def _read_own(path: Path) -> bytes:
+def read_own(path: Path) -> bytes:
     """Return the bytes of a file that this user alone can have written; raises OSError for any other, also behind a link."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | NONBLOCK)

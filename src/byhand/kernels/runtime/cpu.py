@@ -14,11 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from byhand.errors import UnknownNameError
+from byhand.kernels.runtime.toolchain import toolchain
 
 MAX_THREADS = 1024
 
 # Bytes of the cache line of nearly every processor.
 CACHE_LINE_BYTES = 64
+
+# Bytes from a word that one thread writes to the next thread's: some processors fetch lines in pairs.
+COUNTER_BYTES = 2 * CACHE_LINE_BYTES
 
 # (bytes of a vector, rows of the register tile, vectors in a row of it). The tile's sums fill the vector registers: AVX-512 has
 # 32 of them, AVX2 16, NEON 32. `scalar` runs on every processor.
@@ -34,6 +38,7 @@ class VectorUnit:
     tile_rows: int  # of the register tile
     tile_vectors: int  # in a row of the tile
     fma: bool  # multiply and add in one rounding
+    bfloat16: bool = False  # multiply pairs of bfloat16 numbers: vdpbf16ps
 
     def lanes(self, dtype: npt.DTypeLike) -> int:
         """Return how many elements a vector holds."""
@@ -47,23 +52,20 @@ class VectorUnit:
 @cache
 def vector_unit() -> VectorUnit:
     """Return the vector unit that kernels are built for: the widest of this processor, or the one that BYHAND_TARGET names."""
-    from llvmlite import binding  # noqa: PLC0415
-
-    has = {feature for feature, there in binding.get_host_cpu_features().items() if there}
-    arm = binding.get_default_triple().startswith(("aarch64", "arm64"))
+    has = {feature[1:] for feature in toolchain().features.split(",") if feature.startswith("+")}
+    arm = toolchain().triple.startswith(("aarch64", "arm64"))
     best = "neon" if arm else "avx512" if "avx512f" in has else "avx2" if {"avx2", "fma"} <= has else "scalar"
     target = os.environ.get("BYHAND_TARGET") or best
     if target not in TARGETS:
         raise UnknownNameError("BYHAND_TARGET", target, TARGETS)
-    return VectorUnit(target, *TARGETS[target], fma=arm or "fma" in has)
+    has_bfloat16 = target == "avx512" and {"avx512bf16", "avx512bw"} <= has
+    return VectorUnit(target, *TARGETS[target], fma=arm or "fma" in has, bfloat16=has_bfloat16)
 
 
 @cache
 def processor() -> str:
     """Return the processor's name and features, as LLVM gives them."""
-    from llvmlite import binding  # noqa: PLC0415
-
-    return f"{binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}"
+    return f"{toolchain().processor} {toolchain().features}"
 
 
 @cache

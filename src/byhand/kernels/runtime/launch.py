@@ -20,6 +20,7 @@ from byhand.kernels import memory
 from byhand.kernels.runtime import launch_graph, thread_pool
 from byhand.kernels.runtime.arguments import kind_of, pack
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS, Elementwise, Kernel, cdiv, kernel
+from byhand.kernels.runtime.machine_code import kernel_address
 from byhand.kernels.runtime.mode import mode
 from byhand.kernels.runtime.types import Argument, Array
 
@@ -44,9 +45,7 @@ def machine_code(kernel: Kernel, arguments: tuple[Argument, ...]) -> int:
     """Return the address of a kernel's machine code for arguments like these."""
     kinds = tuple(map(kind_of, arguments))
     if kinds not in kernel.entries:
-        from byhand.kernels.runtime import build  # noqa: PLC0415  (Numba)
-
-        kernel.entries[kinds] = build.build(kernel, kinds)
+        kernel.entries[kinds] = kernel_address(kernel, kinds)
     return kernel.entries[kinds]
 
 
@@ -129,15 +128,22 @@ def do_nothing(x, block):  # type: ignore[no-untyped-def]
     """Do nothing."""
 
 
+LAUNCHES = 64  # of a table that is timed
+
+
 def launch_seconds() -> float:
     """Return the seconds that sharing one launch out costs, measured: the shortest of many."""
-    x, launches = np.zeros(1, np.float32), 64
-    entry = machine_code(do_nothing, (x,))
-    call = thread_pool.Launch("do_nothing", entry, pack((x,)), thread_pool.workers(), (x,))
-    table = thread_pool.LaunchTable([call] * launches)
+    return min(launch_times(50))
+
+
+def launch_times(tables: int) -> list[float]:
+    """Return the seconds of a launch of one empty block a thread, each the mean over a table of launches."""
+    x = np.zeros(1, np.float32)
+    call = thread_pool.Launch("do_nothing", machine_code(do_nothing, (x,)), pack((x,)), thread_pool.workers(), (x,))
+    table = thread_pool.LaunchTable([call] * LAUNCHES)
     times = []
-    for _ in range(50):
+    for _ in range(tables):
         started = time.perf_counter()
         table.run()
-        times.append(time.perf_counter() - started)
-    return min(times) / launches
+        times.append((time.perf_counter() - started) / LAUNCHES)
+    return times

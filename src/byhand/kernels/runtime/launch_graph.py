@@ -246,12 +246,12 @@ def capturing() -> bool:
     return _local.graph is not None
 
 
-def aligned(size: int) -> Array:
-    """Return unwritten bytes that start at a cache line."""
-    return poison(_aligned(size))
+def aligned(size: int, zeros: bool = False) -> Array:
+    """Return bytes that start at a cache line, unwritten or zeros; the system maps zeros when they are first touched."""
+    return _aligned(size, np.zeros) if zeros else poison(_aligned(size))
 
 
-def _aligned(size: int) -> Array:
-    memory = np.empty(size + CACHE_LINE_BYTES, np.uint8)
+def _aligned(size: int, allocate: Callable[..., Array] = np.empty) -> Array:
+    memory = allocate(size + CACHE_LINE_BYTES, np.uint8)
     start = -memory.ctypes.data % CACHE_LINE_BYTES
     return memory[start : start + size]

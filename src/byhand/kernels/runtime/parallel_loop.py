@@ -14,19 +14,11 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
-import numba
-from llvmlite import binding
 from numba import cfunc, njit, prange, types
-from numba.core.registry import cpu_target
-from numba.core.runtime import rtsys
 
-from byhand.kernels.runtime import cache as disk
-from byhand.kernels.runtime import interruptible
 from byhand.kernels.runtime.arguments import LAUNCH_ROW_BYTES, WORD_BYTES
 from byhand.kernels.runtime.atomics import (
-    COUNTER_BYTES,
     add_to_word,
     call,
     counters,
@@ -36,11 +28,10 @@ from byhand.kernels.runtime.atomics import (
     restore,
     store_word,
 )
-from byhand.kernels.runtime.cache import LibraryState
-from byhand.kernels.runtime.cpu import MAX_THREADS, processor
-from byhand.kernels.runtime.llvm import CFunc, CodeLibrary
+from byhand.kernels.runtime.cpu import COUNTER_BYTES
+from byhand.kernels.runtime.llvm import CFunc
+from byhand.kernels.runtime.machine_code import loop_address
 
-SOURCES = ("atomics", "parallel_loop", "worker_threads")
 SIGNATURE = types.void(*[types.intp] * 6)
 
 
@@ -109,35 +100,5 @@ def loop() -> Callable[..., None]:
 
         return cfunc(SIGNATURE, error_model="numpy")(entry)
 
-    address = function_address("parallel_loop", compiled)
+    address = loop_address("parallel_loop", compiled)
     return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 6)(address)
-
-
-def function_address(name: str, compiled: Callable[[], CFunc]) -> int:
-    """Return the address of a function of the runtime, from the cache if it is there; compiled: makes it."""
-    sources = [Path(__file__).with_name(f"{module}.py").read_bytes() for module in SOURCES]
-    layout = (LAUNCH_ROW_BYTES, WORD_BYTES, COUNTER_BYTES, MAX_THREADS)
-    key = f"{name}-{disk.key(sources, layout, numba.__version__, binding.llvm_version_info, processor())}"
-    found = disk.load(key)
-    if found is None:
-        disk.notify_build(name.replace("_", " "))
-        library, symbol = interruptible.run(lambda: _compile(compiled, key))
-    else:
-        symbol, state = found
-        library = load_library(state)
-    return int(library.get_pointer_to_function(symbol))
-
-
-def _compile(compiled: Callable[[], CFunc], key: str) -> tuple[CodeLibrary, str]:
-    """Compile a function and store it in the cache; return its library and its symbol."""
-    made = compiled()
-    library, symbol = made._library, made.native_name
-    disk.store(key, symbol, library.serialize_using_object_code())
-    return library, symbol
-
-
-def load_library(state: LibraryState) -> CodeLibrary:
-    """Load a library serialized by Numba."""
-    context = cpu_target.target_context
-    rtsys.initialize(context)
-    return context.codegen().unserialize_library(state)

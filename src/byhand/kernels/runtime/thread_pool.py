@@ -1,14 +1,16 @@
 """Threads: which layer starts them, how many there are, and tables of launches handed to them.
 
-On Linux they are our own (worker_threads.py): a launch costs 0.3 microseconds, and no thread is waited for that has no core.
-Elsewhere they are those of a layer of Numba: `omp` starts a parallel loop in 1 to 3 microseconds; where the system has no
-libgomp, `tbb` from PyPI takes 7, and `workqueue`, which is always there, 50 to 75. `workqueue` aborts when two Python threads
-enter it at once, so that a lock stands before it. After a fork the threads of any layer are gone: a forked child starts its own
-where they are ours, and else runs everything on one thread. NUMBA_THREADING_LAYER asks for a layer of Numba.
+On Linux the layer is `own`, a thread pool of ours (worker_threads.py): a launch costs 0.3 microseconds, and waits for no thread
+that has no core. On other systems it is one of Numba's: `omp` starts a parallel loop in 1 to 3 microseconds; where the system
+has no libgomp, `tbb` from PyPI takes 7, and `workqueue`, which is always there, 50 to 75. NUMBA_THREADING_LAYER asks for one.
+`workqueue` aborts when two Python threads enter it at once, so that a lock stands before it.
+
+After a fork the threads of any layer are gone. A forked child starts new ones where they are ours; else it has one thread.
 """
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
 import platform
@@ -32,7 +34,8 @@ from byhand.kernels.runtime.types import Argument, Array
 # GOMP_SPINCOUNT: iterations that a libgomp thread spins before it sleeps, about 50 us. The default makes a step ten times
 # slower on a busy machine.
 SPIN_COUNT = "20000"
-OWN_THREADS = sys.platform == "linux" and platform.machine() in ("x86_64", "aarch64")  # futex's number is known
+# Systems for which atomics.py knows the numbers of system calls.
+HAS_OWN_LAYER = sys.platform == "linux" and platform.machine() in ("x86_64", "aarch64")
 LAYERS = {
     "omp": "libgomp is there",
     "tbb": "libtbb is there, libgomp is not",
@@ -51,13 +54,14 @@ class Launch(NamedTuple):
 
 
 class Threads(NamedTuple):
-    """The threads of this process: the layer, the reason for it, how many, the compiled loop, and the lock to enter it."""
+    """The threads of this process: the layer, why, how many, the compiled loop, the lock to enter it, what ends them."""
 
     layer: str
     reason: str
     workers: int
     loop: Callable[..., None]
     lock: threading.Lock | None
+    stop: Callable[[], None] | None = None
 
 
 class _WorkerLimit(threading.local):
@@ -93,14 +97,15 @@ def _start() -> Threads:
             raise ArgumentError(f"BYHAND_THREADS is {wanted!r}; expected a number of threads, 1 to {MAX_THREADS}")
         if "numba" not in sys.modules:
             os.environ.setdefault("NUMBA_NUM_THREADS", wanted)
+    if HAS_OWN_LAYER and _numba_setting("NUMBA_THREADING_LAYER", "default").lower() == "default":
+        numbas = _numba_setting("NUMBA_NUM_THREADS", "")
+        return _start_own(int(wanted) if wanted else min(int(numbas) if numbas.isdigit() else cores(), cores()))
+    import numba  # noqa: PLC0415  (slow to import)
+
     ours = not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & set(os.environ)
     if ours:
         os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT
     try:
-        import numba  # noqa: PLC0415  (what takes longest of a first use)
-
-        if OWN_THREADS and str(numba.config.THREADING_LAYER).lower() == "default":
-            return _start_own(int(wanted) if wanted else min(int(numba.config.NUMBA_NUM_THREADS), cores()))
         layer, reason = _start_layer(numba)
         count = int(wanted) if wanted else min(numba.get_num_threads(), cores())
     finally:
@@ -111,11 +116,26 @@ def _start() -> Threads:
     return Threads(layer, reason, count, loop(), threading.Lock() if layer == "workqueue" else None)
 
 
-def _start_own(count: int) -> Threads:
-    """Start threads of our own."""
-    from byhand.kernels.runtime.worker_threads import WorkerThreads  # noqa: PLC0415  (Numba)
+def _numba_setting(name: str, default: str) -> str:
+    """Return a setting of Numba by its environment variable, without importing Numba; where it is imported, its own."""
+    config = getattr(sys.modules.get("numba"), "config", None)
+    found = [getattr(config, attribute, None) for attribute in (name, name.removeprefix("NUMBA_"))]
+    return next((str(value) for value in found if value is not None), os.environ.get(name) or default)
 
-    return Threads("own", "Linux", count, WorkerThreads(count).run, None)
+
+def _start_own(count: int) -> Threads:
+    """Start a thread pool of ours."""
+    from byhand.kernels.runtime.worker_threads import WorkerThreads  # noqa: PLC0415  (Linux)
+
+    pool = WorkerThreads(count)
+    return Threads("own", "byhand's, asleep until there is work", pool.workers, pool.run, None, pool.stop)
+
+
+@atexit.register
+def _stop() -> None:
+    """End the threads of ours before Python frees the machine code that they run."""
+    if _threads is not None and _threads.stop is not None:
+        _threads.stop()
 
 
 def _start_layer(numba: ModuleType) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from math import prod
 import numpy as np
 
 from byhand.errors import ArgumentError, ShapeError
-from byhand.kernels import compiled, conv, kernel, launch, scratch
+from byhand.kernels import compiled, conv, kernel, launch, prepared, scratch
 from byhand.ops.activation.piecewise import relu as relu_op
 from byhand.ops.arithmetic.add_multiply import add
 from byhand.ops.conv.conv2d import conv2d, conv2d_backward_compiled, conv2d_compiled, conv_shape
@@ -86,6 +86,18 @@ def fold_batch_norm(affine, running, bias, scale, shift, eps, block):
         scale[k], shift[k] = s, (conv_bias - running.mean[k]) * s + affine.beta[k]
 
 
+def folded_batch_norm(affine, running, bias, eps):
+    """Return the scale and the shift of a batch norm, (2, K); where the weights are fixed, made once."""
+
+    def fill(folded):
+        scale, shift = folded.reshape(2, -1)
+        launch(fold_batch_norm, 1, affine, running, bias, scale, shift, eps)
+
+    arrays = (*affine, *running, *([] if bias is None else [bias]))
+    key = ("folded_batch_norm", *(array.ctypes.data for array in arrays), eps)
+    return prepared(key, 2 * affine.gamma.size, affine.gamma.dtype, fill).reshape(2, -1)
+
+
 @compiled
 def conv2d_block_compiled(
     x,
@@ -108,9 +120,7 @@ def conv2d_block_compiled(
     shape = conv_shape(x.shape, weight.shape, y.shape, stride, padding, dilation, groups)
     scale, shift = None, bias
     if gamma is not None:
-        scale, shift = scratch(2, gamma.size, dtype=x.dtype)
-        affine, running = Affine(gamma, beta), RunningStats(running_mean, running_var)
-        launch(fold_batch_norm, 1, affine, running, bias, scale, shift, eps)
+        scale, shift = folded_batch_norm(Affine(gamma, beta), RunningStats(running_mean, running_var), bias, eps)
     conv.forward(x, weight, y, conv.epilogue(x, shift, scale, shortcut, relu), shape)
 
 

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from byhand.kernels import cdiv
+from byhand.kernels.conv import with_precision
 from byhand.nn import Model
 from byhand.ops import dropout
 from byhand.ops.op import Array
@@ -54,11 +55,12 @@ class DataParallelStep:
         update: ApplyUpdate,
         *,
         hand: str,
+        precision: str,
         loss: Loss,
         sync_batchnorm: bool,
     ) -> None:
         self.model, self.comm, self.update = model, comm, update
-        self.hand, self.loss = hand, loss
+        self.hand, self.precision, self.loss = hand, precision, loss
         self.stop_requested: Callable[[], bool] = lambda: False
         self.stopped = False
         self.sync = SyncBatchNorm(comm, hand) if sync_batchnorm else None
@@ -87,7 +89,8 @@ class DataParallelStep:
         """Return the program of this rank's shard of a batch: forward and backward."""
         shard = self.comm.shard_or_first(batch)
         images = shard.stop - shard.start
-        return self.model.program(images, train=True, hand=self.hand, **self.loss.program_settings)
+        settings = self.loss.program_settings
+        return self.model.program(images, train=True, hand=self.hand, precision=self.precision, **settings)
 
     def __call__(
         self, images: Array, labels: Array, rows: Array | None, batch: int, learning_rate: float, t: int
@@ -168,7 +171,7 @@ class CapturedStep:
         if step.overlap is not None:
             callees = step.overlap.with_reports(callees)
         self._forward_backward = program.load(callees).step
-        self._replay = SegmentedReplay(self._whole, step.hand)
+        self._replay = SegmentedReplay(with_precision(program.precision)(self._whole), step.hand)
 
     def run(self, learning_rate: float, t: int) -> None:
         """Do one update."""

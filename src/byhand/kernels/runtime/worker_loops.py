@@ -1,0 +1,213 @@
+"""The compiled loops of the thread pool on Linux: those of the caller, and those of its workers (worker_threads.py)."""
+
+from __future__ import annotations
+
+from numba import cfunc, njit, types
+
+from byhand.kernels.runtime.arguments import LAUNCH_ROW_BYTES, WORD_BYTES
+from byhand.kernels.runtime.atomics import (
+    FUTEX_WAIT,
+    FUTEX_WAKE,
+    atomic_add,
+    atomic_load,
+    atomic_store,
+    compare_and_swap,
+    current_core,
+    flush_denormals,
+    futex,
+    load_word,
+    nanoseconds,
+    pause,
+    relaxed_load,
+    relaxed_store,
+    restore,
+)
+from byhand.kernels.runtime.cpu import COUNTER_BYTES
+from byhand.kernels.runtime.llvm import CFunc
+from byhand.kernels.runtime.parallel_loop import advance, run_block
+from byhand.kernels.runtime.worker_pool import (
+    ADDRESS,
+    ASLEEP,
+    ASLEEP_UNTIL,
+    BLOCK_BITS,
+    BLOCKS,
+    CORE,
+    COUNTER,
+    DONE,
+    ENTRY,
+    GENERATION,
+    GENERATION_MASK,
+    LIMIT,
+    MAX_BLOCKS,
+    MAX_REFUSALS,
+    NUMBER,
+    OWNED,
+    POOL,
+    RANGES,
+    RECORDS,
+    SLEEP_NANOSECONDS,
+    SLEEPERS,
+    SPINS,
+    STOPPED,
+    WAITING,
+    WORKERS,
+)
+
+
+@njit(error_model="numpy")
+def take_blocks(pool: int, generation: int, worker: int) -> int:
+    """Run blocks of a launch as long as it has any, first those of the worker's own range; return how many.
+
+    A swap succeeds only while the launch has a block that no one has taken. Its caller opens no other launch before that block
+    is done, and so the words below, which were read after its generation and before the swap, are those of this launch. Where
+    they are not, because the caller has gone on, all counters of this generation are at 0 and no swap succeeds.
+    """
+    entry, address = relaxed_load(pool + ENTRY), relaxed_load(pool + ADDRESS)
+    blocks, ranges = relaxed_load(pool + BLOCKS), relaxed_load(pool + RANGES)
+    total = 0
+    for turn in range(ranges):
+        owner, done = (worker + turn) % ranges, 0
+        counter, end = pool + RECORDS + COUNTER_BYTES * owner + COUNTER, (owner + 1) * blocks // ranges
+        count = relaxed_load(counter)
+        while count >> BLOCK_BITS == generation and count & MAX_BLOCKS > 0:
+            if compare_and_swap(counter, count, count - 1):
+                if atomic_load(pool + SLEEPERS) > 0:
+                    wake_one(pool, ranges)
+                run_block(entry, address, end - (count & MAX_BLOCKS), worker)
+                done += 1
+            count = relaxed_load(counter)
+        if worker > 0 and done > 0:
+            atomic_add(pool + DONE, done)  # the caller sees all that these blocks have written
+            if atomic_load(pool + WAITING) == 1:
+                futex(pool + DONE, FUTEX_WAKE, 1)
+        total += done
+    return total
+
+
+@njit(error_model="numpy")
+def wake_one(pool: int, ranges: int) -> None:
+    """Wake one of the workers that have a range, if one has slept long enough; it wakes the next."""
+    now = nanoseconds()
+    for worker in range(1, ranges):
+        record = pool + RECORDS + COUNTER_BYTES * worker
+        rested = relaxed_load(record + ASLEEP) == 1 and now >= relaxed_load(record + ASLEEP_UNTIL)
+        if rested and compare_and_swap(record + ASLEEP, 1, 0):
+            futex(record + ASLEEP, FUTEX_WAKE, 1)
+            return
+
+
+@njit(error_model="numpy")
+def run_launch(pool: int, entry: int, address: int, blocks: int, workers: int) -> None:
+    """Run a launch with all workers that come; the caller has the pool.
+
+    All blocks of the launch before are done and have been added to DONE, and nothing is added until a worker has taken a block
+    of this one: DONE can be set to 0.
+    """
+    generation, ranges = (relaxed_load(pool + GENERATION) + 1) & GENERATION_MASK, min(workers, blocks)
+    relaxed_store(pool + ENTRY, entry)
+    relaxed_store(pool + ADDRESS, address)
+    relaxed_store(pool + BLOCKS, blocks)
+    relaxed_store(pool + RANGES, ranges)
+    relaxed_store(pool + LIMIT, workers)
+    relaxed_store(pool + CORE, current_core())
+    relaxed_store(pool + DONE, 0)
+    for owner in range(ranges):
+        size = (owner + 1) * blocks // ranges - owner * blocks // ranges
+        relaxed_store(pool + RECORDS + COUNTER_BYTES * owner + COUNTER, (generation << BLOCK_BITS) | size)
+    atomic_store(pool + GENERATION, generation)
+    others, spins = blocks - take_blocks(pool, generation, 0), 0
+    done = atomic_load(pool + DONE)
+    while done < others:
+        if spins < SPINS:
+            spins += 1
+            pause()
+        else:  # a worker that has taken a block has lost its core, or the block is long
+            atomic_store(pool + WAITING, 1)
+            futex(pool + DONE, FUTEX_WAIT, done)
+            atomic_store(pool + WAITING, 0)
+        done = atomic_load(pool + DONE)
+
+
+def run(table: int, count: int, advances: int, advance_count: int, steps: int, workers: int, pool: int) -> None:
+    """Run a table `steps` times; after each step, add to each word of `advances` (address, stride) its stride."""
+    before, workers = flush_denormals(), min(workers, load_word(pool + WORKERS))
+    for _ in range(steps):
+        for i in range(count):
+            row = table + LAUNCH_ROW_BYTES * i
+            entry, address, blocks = load_word(row), load_word(row + WORD_BYTES), load_word(row + 2 * WORD_BYTES)
+            if workers > 1 and 1 < blocks <= MAX_BLOCKS and compare_and_swap(pool + OWNED, 0, 1):
+                run_launch(pool, entry, address, blocks, workers)
+                atomic_store(pool + OWNED, 0)
+            else:
+                for block in range(blocks):
+                    run_block(entry, address, block, 0)
+        advance(advances, advance_count, 1)
+    advance(advances, advance_count, -steps)
+    restore(before)
+
+
+def work(record: int) -> int:
+    """Take blocks of each launch; sleep while there is none; return when the pool is stopped."""
+    pool, worker = load_word(record + POOL), load_word(record + NUMBER)
+    flush_denormals()
+    seen, spins, refusals = 0, 0, 0
+    while atomic_load(pool + STOPPED) == 0:
+        generation = atomic_load(pool + GENERATION)
+        if generation != seen and refusals < MAX_REFUSALS and on_core_of_caller(pool):
+            refusals += 1
+            sleep(pool, record, generation)
+        elif generation != seen:
+            seen, spins, refusals = generation, 0, 0
+            if worker < relaxed_load(pool + LIMIT):
+                take_blocks(pool, generation, worker)
+        elif spins < SPINS:
+            spins += 1
+            pause()
+        else:
+            sleep(pool, record, seen)
+            spins = 0
+    return 0
+
+
+@njit(error_model="numpy")
+def on_core_of_caller(pool: int) -> bool:
+    """Tell whether this worker would only take the caller's time."""
+    core = current_core()
+    return bool(core >= 0 and core == relaxed_load(pool + CORE))
+
+
+@njit(error_model="numpy")
+def sleep(pool: int, record: int, seen: int) -> None:
+    """Sleep until this worker is woken, which it can be after SLEEP_NANOSECONDS; not where a launch has come since `seen`.
+
+    A caller stores its generation and then looks who sleeps; a worker says that it sleeps and then looks at the generation. So
+    one of them sees what the other has stored.
+    """
+    relaxed_store(record + ASLEEP_UNTIL, nanoseconds() + SLEEP_NANOSECONDS)
+    atomic_store(record + ASLEEP, 1)
+    atomic_add(pool + SLEEPERS, 1)
+    if atomic_load(pool + GENERATION) == seen:
+        futex(record + ASLEEP, FUTEX_WAIT, 1)  # it returns at once where ASLEEP is no longer 1
+    atomic_add(pool + SLEEPERS, -1)
+    atomic_store(record + ASLEEP, 0)
+
+
+def stop(pool: int) -> None:
+    """Let the threads end; what is launched from then on runs on the thread that launches it."""
+    while not compare_and_swap(pool + OWNED, 0, 1):  # it is never given back
+        pause()
+    atomic_store(pool + STOPPED, 1)
+    atomic_store(pool + GENERATION, (relaxed_load(pool + GENERATION) + 1) & GENERATION_MASK)
+    for worker in range(1, load_word(pool + WORKERS)):
+        asleep = pool + RECORDS + COUNTER_BYTES * worker + ASLEEP
+        atomic_store(asleep, 0)
+        futex(asleep, FUTEX_WAKE, 1)
+
+
+SIGNATURES = {run: types.void(*[types.intp] * 7), work: types.intp(types.intp), stop: types.void(types.intp)}
+
+
+def compiled(name: str) -> CFunc:
+    """Return `run`, `work` or `stop` as a C function of words."""
+    function, signature = next((function, kind) for function, kind in SIGNATURES.items() if function.__name__ == name)
+    return cfunc(signature, error_model="numpy")(function)

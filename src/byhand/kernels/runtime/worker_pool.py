@@ -1,0 +1,32 @@
+"""The memory that the threads of a pool share, words at offsets from its address, and how long its threads wait."""
+
+from __future__ import annotations
+
+from byhand.kernels.runtime.arguments import WORD_BYTES
+from byhand.kernels.runtime.cpu import COUNTER_BYTES
+
+# Words of a pool, by offset. First the open launch, in one cache line: its generation, kernel, arguments, blocks; over how
+# many ranges its blocks are distributed, how many workers may take them, and the core that its caller runs on.
+GENERATION, ENTRY, ADDRESS, BLOCKS, RANGES, LIMIT, CORE = (WORD_BYTES * i for i in range(7))
+# Words that different threads write, in lines of their own: blocks that others than the caller have done, and whether the
+# caller sleeps until more are; whether a caller has the pool; how many workers sleep; whether the threads shall end.
+DONE, OWNED, SLEEPERS, STOPPED = (COUNTER_BYTES * i for i in range(1, 5))
+WAITING = DONE + WORD_BYTES
+WORKERS = STOPPED + WORD_BYTES  # the caller too
+# A record for each worker: its counter; whether it sleeps, and until when it is not to be woken; its pool and its number.
+RECORDS = 5 * COUNTER_BYTES
+COUNTER, ASLEEP, ASLEEP_UNTIL, POOL, NUMBER = (WORD_BYTES * i for i in range(5))
+
+# A counter holds the generation, then the blocks left. A generation comes again after 2^39 launches, hours: as long a worker
+# would have to stand between two instructions of take_blocks to take a launch for another.
+BLOCK_BITS = 24
+MAX_BLOCKS = (1 << BLOCK_BITS) - 1
+GENERATION_MASK = (1 << (63 - BLOCK_BITS)) - 1
+
+# Pauses before a thread that waits sleeps, 25 to 100 us: about twice what it takes to wake it.
+SPINS = 2000
+# The shortest sleep of a worker. To wake one costs some 3 us, which this keeps below 3 % of the time.
+SLEEP_NANOSECONDS = 100_000
+# How often in a row a worker goes to sleep again because it was woken on the caller's core: the next time it may be another.
+# Then it takes blocks all the same: Linux moves only threads that are ready to run to a core with less work.
+MAX_REFUSALS = 16
