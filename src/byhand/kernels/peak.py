@@ -9,7 +9,6 @@ threads are in it. An algorithm with fewer multiplications (Winograd) can pass i
 from __future__ import annotations
 
 import time
-from functools import cache
 from statistics import median
 
 import numpy as np
@@ -57,14 +56,6 @@ KERNELS = {"float32": make_multiply_kernel(tile), "bf16": make_multiply_kernel(t
 OPERATIONS = {"float32": 2, "bf16": 4}  # of a multiply-add of words: a word is a number, or a pair of bfloat16 numbers
 
 
-@cache
-def has_bfloat16() -> bool:
-    """Tell whether the vector unit that kernels are built for multiplies bfloat16 numbers (`vdpbf16ps`)."""
-    from llvmlite import binding  # noqa: PLC0415
-
-    return vector_unit().target == "avx512" and bool(binding.get_host_cpu_features().get("avx512bf16"))
-
-
 def peak_flops(precision: str = "float32") -> float:
     """Return the FLOPs a second that the register tile does on all threads together, float32 or bf16 products.
 
@@ -73,7 +64,7 @@ def peak_flops(precision: str = "float32") -> float:
     """
     if precision not in PRECISIONS:
         raise ArgumentError(f"peak_flops: precision is {precision!r}; expected one of {', '.join(PRECISIONS)}")
-    if precision == "bf16" and not has_bfloat16():
+    if precision == "bf16" and not vector_unit().bfloat16:
         raise ArgumentError("peak_flops: this CPU has no bfloat16 products; use float32")
     unit, blocks = vector_unit(), BLOCKS_PER_WORKER * workers()
     rows, columns = ROW_TILES * unit.tile_rows, unit.tile_columns(np.float32)
