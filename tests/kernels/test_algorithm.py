@@ -5,10 +5,12 @@ import pytest
 
 import byhand as bh
 from byhand.errors import ArgumentError, UnknownNameError
+from byhand.kernels import capture
 from byhand.kernels.conv import algorithm
 from byhand.kernels.conv.algorithm import ALGORITHMS, Problem, choose, force, supports
 from byhand.kernels.conv.problem import PASSES, ConvShape, Pooling
 from byhand.kernels.microkernel.microkernel import no_epilogue
+from byhand.kernels.runtime.launch_graph import fixed_weights
 from byhand.ops.conv.conv2d import conv_shape
 from byhand.ops.conv.linear import matrix_shape
 from byhand.ops.fused.conv2d_max_pool import conv2d_max_pool
@@ -73,6 +75,42 @@ def largest_sum(pass_name, arguments):
     shape = arguments[-1]
     ALGORITHMS["depthwise" if shape.depthwise else chosen].launcher(pass_name)(*arguments)
     return out.max()
+
+
+@pytest.mark.parametrize(
+    "x, filters, stride", [((2, 3, 5, 1024), 130, 1), ((1, 5, 7, 512), 128, 2), ((2, 3, 5, 48), 1024, 1)]
+)
+def test_pixels_a_multiple_of_4_kb_apart_are_copied(x, filters, stride):
+    """1x1 convolutions by `packed`, against a matrix product; with 40 pixels or 1100, its two ways."""
+    rng = np.random.default_rng(0)
+    for images in (x[0], 80):
+        shape = images, *x[1:]
+        x_array, weight = (rng.standard_normal(size, np.float32) for size in (shape, (1, 1, x[3], filters)))
+        grad_y = rng.standard_normal((images, -(-x[1] // stride), -(-x[2] // stride), filters), np.float32)
+        with force("packed"):
+            y = bh.conv2d(x_array, weight, stride=stride, hand="compiled")
+            grad_x, grad_weight, _ = bh.conv2d.backward(grad_y, x_array, weight, stride=stride, hand="compiled")
+        np.testing.assert_allclose(y, x_array[:, ::stride, ::stride] @ weight[0, 0], rtol=0, atol=1e-3)
+        expected = np.zeros_like(x_array)
+        expected[:, ::stride, ::stride] = grad_y @ weight[0, 0].T
+        np.testing.assert_allclose(grad_x, expected, rtol=0, atol=1e-3)
+        expected = np.tensordot(x_array[:, ::stride, ::stride], grad_y, ((0, 1, 2), (0, 1, 2)))
+        np.testing.assert_allclose(grad_weight[0, 0], expected, rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("name", ["small", "large", "grouped"])
+def test_filters_that_are_fixed_are_packed_once_and_give_the_same_bits(name):
+    _, (x, weight, y, epilogue, shape) = problem("forward", name)
+    with force("packed"):
+        algorithm.forward(x, weight, y, epilogue, shape)
+        expected = y.copy()
+        with fixed_weights():
+            graph, _ = capture(algorithm.forward, x, weight, y, epilogue, shape)
+    weight.fill(np.nan)  # the panels hold them
+    y.fill(np.nan)
+    graph.run()
+    assert [launch.name for launch in graph.all_launches] == ["sweep"]
+    np.testing.assert_array_equal(y, expected)
 
 
 POOLED = {  # images, weight, groups, padding, stride of the pooling

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from byhand.kernels import kernel, launch
+from byhand.kernels.microkernel.activation import activation_steps
 from byhand.kernels.microkernel.microkernel import scatter, tile, tile_of_list, tile_per_channel, tile_per_tap
-from byhand.kernels.microkernel.operands import ADD, BIAS, RELU, RESIDUAL, SCALE, ZERO, A, B, C, Epilogue, Extent
+from byhand.kernels.microkernel.operands import ADD, BIAS, CAP, RELU, RESIDUAL, SCALE, ZERO, A, B, C, Epilogue, Extent
 from byhand.kernels.runtime.cpu import TARGETS, vector_unit
 from tests.kernels import process
 from tests.kernels.guard_pages import GuardedBuffers
@@ -93,6 +94,7 @@ class Case:
             if self.epilogue & RESIDUAL:
                 total = total + self.residual.astype(np.float64)[self.at_c]
             total = np.where(total < 0, 0, total) if self.epilogue & RELU else total
+            total = np.clip(total, 0, 6) if self.epilogue & CAP else total
         c[self.at_c] = total
         return c
 
@@ -228,7 +230,7 @@ np.lib.stride_tricks.as_strided(array, (4,), ({},))[3] = 1
 def test_the_python_of_a_tile_does_what_its_code_does(kind, dtype):
     rng = np.random.default_rng(2)
     for initial in (ZERO, ADD, BIAS):
-        for epilogue in range(RELU + SCALE + RESIDUAL + 1):
+        for epilogue in (*range(RELU + SCALE + RESIDUAL + 1), SCALE + activation_steps("relu6")):
             case = Case(rng, dtype, kind, 3, min(5, vector_unit().tile_columns(dtype)), 2, 3, initial, epilogue)
             before = case.c.copy()
             launch(KINDS[kind][0], 1, *case.arguments)

@@ -76,10 +76,10 @@ def test_all_passes_agree_with_the_arrays_of_the_op(name, outputs, dtype):
     rng = np.random.default_rng(1)
     statistics = [rng.uniform(0.5, 1.5, weight.shape[3]).astype(dtype) for _ in range(5)]
     inputs = (x, weight, *statistics, rng.standard_normal(grad_y.shape).astype(dtype))
-    expected = bh.conv2d_block(*inputs, relu=True, hand="arrays", **attributes)
+    expected = bh.conv2d_block(*inputs, activation="relu", hand="arrays", **attributes)
     gradients = bh.conv2d.backward(grad_y, x, weight, None, hand="arrays", **attributes)
     with force(f"winograd{outputs}x{outputs}"):
-        y = bh.conv2d_block(*inputs, relu=True, **attributes)
+        y = bh.conv2d_block(*inputs, activation="relu", **attributes)
         ours = bh.conv2d.backward(grad_y, x, weight, None, **attributes)
     unit = 1e-5 if dtype is np.float32 else 1e-13
     for got, wanted in zip((y, *ours[:2]), (expected, *gradients[:2])):
@@ -246,9 +246,9 @@ rng = np.random.default_rng(0)
 x, weight = rng.standard_normal((1, 5, 6, 3)).astype(np.float32), rng.standard_normal((3, 3, 3, 4)).astype(np.float32)
 residual = rng.standard_normal((1, 5, 6, 4)).astype(np.float32)
 with force("winograd2x2"):
-    y = bh.conv2d_block(x, weight, shortcut=residual, relu=True, padding=1)
+    y = bh.conv2d_block(x, weight, shortcut=residual, activation="relu", padding=1)
     gradients = bh.conv2d.backward(residual, x, weight, None, padding=1)
-expected = bh.conv2d_block(x, weight, shortcut=residual, relu=True, padding=1, hand="arrays")
+expected = bh.conv2d_block(x, weight, shortcut=residual, activation="relu", padding=1, hand="arrays")
 theirs = bh.conv2d.backward(residual, x, weight, None, padding=1, hand="arrays")
 print(max(np.abs(a - b).max() for a, b in zip((y, *gradients[:2]), (expected, *theirs[:2]))) < 1e-4)
 """

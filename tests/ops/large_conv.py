@@ -13,6 +13,7 @@ from byhand.kernels.conv import plan as conv_plan
 from byhand.kernels.conv.transposed import TRANSPOSED_MAX_ROWS
 from byhand.kernels.runtime.cpu import cache_size, vector_unit
 from byhand.ops import REGISTRY
+from byhand.ops.fused.conv2d_block import ACTIVATIONS
 from byhand.ops.fused.conv2d_max_pool import CHUNK_ELEMENTS
 from byhand.shapes import pair
 
@@ -215,7 +216,7 @@ def conv2d_block(draw):
     shape = REGISTRY["conv2d"].infer([x.shape, weight.shape, None], attributes).shapes["y"]
     norm_ = [draw.array(count) for _ in range(3)] + [np.abs(draw.array(count)) + 0.5]
     norm_ = draw.choice([norm_, [None] * 4])
-    attributes["relu"] = draw.choice([True, False])
+    attributes["activation"] = draw.choice([None, *ACTIVATIONS])
     return [x, weight, bias, *norm_, draw.choice([None, draw.array(*shape)])], attributes
 
 

@@ -194,13 +194,19 @@ def hard_sigmoid(x, *, alpha=1 / 6, beta=0.5):
 
 
 def conv2d_block(
-    x, weight, bias, gamma, beta, running_mean, running_var, shortcut, *, eps=1e-5, relu=False, **attributes
+    x, weight, bias, gamma, beta, running_mean, running_var, shortcut, *, eps=1e-5, activation=None, **attributes
 ):
     y = conv2d(x, weight, bias, **attributes)
     if gamma is not None:
         y = batch_norm(y, gamma, beta, running_mean, running_var, eps=eps)
     y = y if shortcut is None else y + shortcut
-    return F.relu(y) if relu else y
+    if activation is None:
+        return y
+    return (
+        hard_sigmoid(y)
+        if activation == "hard_sigmoid"
+        else getattr(F, activation.replace("hard_swish", "hardswish"))(y)
+    )
 
 
 def clip(x, *, low=None, high=None):

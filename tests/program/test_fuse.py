@@ -86,6 +86,17 @@ def test_fused_and_unfused_programs_give_the_same(make, hand):
 # every chain ----------------------------------------------------------------------------------------------------------
 
 
+ACTIVATION_LAYERS = {
+    "relu": nn.ReLU,
+    "relu6": nn.ReLU6,
+    "silu": nn.SiLU,
+    "gelu": nn.GELU,
+    "sigmoid": nn.Sigmoid,
+    "hard_sigmoid": nn.HardSigmoid,
+    "hard_swish": nn.HardSwish,
+}
+
+
 def layer(op, draw=None):
     """Return a layer of an op, of drawn attributes where there is a draw."""
     chosen = (lambda *values: draw(st.sampled_from(values))) if draw else lambda first, *_: first
@@ -103,7 +114,9 @@ def layer(op, draw=None):
         return nn.MaxPool2d(
             chosen(2, 3), stride=chosen(None, 1, 2), padding=chosen(0, 1), ceil_mode=chosen(False, True)
         )
-    return {"relu": nn.ReLU, "linear": lambda: nn.Linear(5), "batch_norm": nn.BatchNorm}[op]()
+    if op in ACTIVATION_LAYERS:
+        return ACTIVATION_LAYERS[op]()
+    return {"linear": lambda: nn.Linear(5), "batch_norm": nn.BatchNorm}[op]()
 
 
 def chained(chain, draw=None, before=True, **settings):
@@ -290,14 +303,29 @@ def test_a_convolution_takes_in_what_follows_in_inference_alone(chain, bias, han
     x = nn.Input(5, 5, 2)
     first = y = nn.Tanh()(x)
     for op in chain:
-        layers = {"conv2d": nn.Conv2d(2, 3, padding="same", bias=bias), "batch_norm": nn.BatchNorm(), "relu": nn.ReLU()}
-        y = first + y if op == "add" else layers[op](y)
-    model = shifted(nn.Model(x, nn.Linear(3)(nn.Flatten()(nn.Sigmoid()(y))), dtype=np.float64))
-    assert ops(model, training=False) == ["tanh", "conv2d_block", "sigmoid", "linear"]
+        y = (
+            first + y
+            if op == "add"
+            else nn.Conv2d(2, 3, padding="same", bias=bias)(y)
+            if op == "conv2d"
+            else layer(op)(y)
+        )
+    model = shifted(nn.Model(x, nn.Linear(3)(nn.Flatten()(nn.Tanh()(y))), dtype=np.float64))
+    assert ops(model, training=False) == ["tanh", "conv2d_block", "tanh", "linear"]
     assert "conv2d_block" not in ops(model)
     expected, other = answers(model, hand)
     np.testing.assert_allclose(expected, other, rtol=0, atol=1e-12)
     assert np.ptp(expected) > 0.1
+
+
+def test_a_hard_sigmoid_of_another_slope_stays():
+    x = nn.Input(5, 5, 2)
+    for layer, expected in (
+        (nn.HardSigmoid(), ["conv2d_block"]),
+        (nn.HardSigmoid(alpha=0.2), ["conv2d", "hard_sigmoid"]),
+    ):
+        model = nn.Model(x, nn.Linear(3)(nn.Flatten()(layer(nn.Conv2d(2, 3)(x)))))
+        assert ops(model, training=False) == [*expected, "linear"]
 
 
 @pytest.mark.parametrize("hand", HANDS)

@@ -107,7 +107,9 @@ MODULE_NAMES: dict[str, str] = {
     "TensorBoard": "write byhand.train.tensorboard.TensorBoard('folder'), one of fit's callbacks",
     "SummaryWriter": "write byhand.train.tensorboard.TensorBoard('folder'), one of fit's callbacks",
     "CSVLogger": "write fit(..., run=bh.Run('folder')): its log.csv has a line per epoch",
-    **dict.fromkeys(("GradScaler", "autocast", "amp"), "leave it out: byhand computes in float32"),
+    **dict.fromkeys(
+        ("GradScaler", "autocast", "amp"), "write bh.Trainer(..., precision='bf16'), which needs no scaling"
+    ),
     # data
     **dict.fromkeys(("DataLoader", "ImageDataGenerator", "get_worker_info"), BATCHES),
     **dict.fromkeys(("ImageFolder", "image_dataset_from_directory"), "write train, test = bh.data.load('folder')"),

@@ -290,7 +290,7 @@ class _conv2d_block(Op):
         dilation: int | Sequence[int] = 1,
         groups: int = 1,
         eps: float = 1e-05,
-        relu: bool = False,
+        activation: str | None = None,
     ) -> Tensor: ...
     @overload
     def __call__(
@@ -309,7 +309,7 @@ class _conv2d_block(Op):
         dilation: int | Sequence[int] = 1,
         groups: int = 1,
         eps: float = 1e-05,
-        relu: bool = False,
+        activation: str | None = None,
         hand: str = "compiled",
     ) -> Array: ...
     def backward(  # type: ignore[override]
@@ -329,7 +329,7 @@ class _conv2d_block(Op):
         dilation: int | Sequence[int] = 1,
         groups: int = 1,
         eps: float = 1e-05,
-        relu: bool = False,
+        activation: str | None = None,
         hand: str = "compiled",
     ) -> tuple[Array, Array, Array, Array, Array, Array]: ...
 

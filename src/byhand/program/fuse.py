@@ -1,7 +1,7 @@
 """Fusion: a convolution with the ReLU and pooling that follow it, or a batch norm with the sum and ReLU, as one op.
 
 The tensors between them are then never stored. A chain is fused only where no other node reads them and the program does not
-return them. In inference, a convolution also takes in its batch norm and the residual sum that follows.
+return them. In inference, a convolution also takes in its batch norm, the residual sum and the activation that follow.
 """
 
 from __future__ import annotations
@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import pairwise
 
+import numpy as np
+
 from byhand.graph import Graph, Node, Tensor
 from byhand.ops import get
+from byhand.ops.fused.conv2d_block import ACTIVATIONS, HARD_SIGMOID
 
 Fusions = dict[tuple[str, ...], str]  # a chain of ops -> the op that does all of it
 FUSIONS: Fusions = {
@@ -22,14 +25,15 @@ FUSIONS: Fusions = {
     ("batch_norm", "add", "relu"): "batch_norm_relu",
     ("batch_norm", "relu"): "batch_norm_relu",
 }
-INFERENCE_FUSIONS: Fusions = FUSIONS | {
-    ("conv2d", "batch_norm", "add", "relu"): "conv2d_block",
-    ("conv2d", "batch_norm", "add"): "conv2d_block",
-    ("conv2d", "batch_norm", "relu"): "conv2d_block",
-    ("conv2d", "batch_norm"): "conv2d_block",
-    ("conv2d", "add", "relu"): "conv2d_block",
-    ("conv2d", "add"): "conv2d_block",
+# A convolution, then any of a batch norm, a residual sum and an activation, in this order.
+BLOCKS: Fusions = {
+    ("conv2d", *norm, *residual, *activation): "conv2d_block"
+    for norm in ((), ("batch_norm",))
+    for residual in ((), ("add",))
+    for activation in ((), *((name,) for name in ACTIVATIONS))
+    if norm or residual or activation
 }
+INFERENCE_FUSIONS: Fusions = BLOCKS | FUSIONS
 MAX_CHAIN_NODES = max(map(len, INFERENCE_FUSIONS))
 
 
@@ -85,9 +89,23 @@ def _chain(
 
 
 def _op_of(chain: list[Node], fusions: Fusions) -> str | None:
-    """Return the op that does all of a chain; a convolution takes in a batch norm only with its running statistics."""
+    """Return the op that does all of a chain.
+
+    A convolution takes in a batch norm only with its running statistics, and an activation only with its default attributes.
+    """
     op = fusions.get(tuple(node.op.name for node in chain))
-    return None if op == "conv2d_block" and any(node.attributes.get("training") for node in chain) else op
+    if op == "conv2d_block" and not all(map(_fits_a_block, chain)):
+        return None
+    return op
+
+
+def _fits_a_block(node: Node) -> bool:
+    """Tell whether a conv2d_block can do what a node does: its attributes are those that the block takes for granted."""
+    if node.op.name == "hard_sigmoid":  # a file holds them as float32
+        return all(
+            np.float32(node.attributes.get(name, value)) == np.float32(value) for name, value in HARD_SIGMOID.items()
+        )
+    return not node.attributes.get("training")
 
 
 def _fuse_chain(chain: list[Node], fusions: Fusions) -> Node:
@@ -110,6 +128,8 @@ def _fuse_chain(chain: list[Node], fusions: Fusions) -> Node:
             inputs["shortcut"] = next(value for value in node.inputs.values() if value is not before.output)
     if "relu" in op.attributes:
         attributes["relu"] = any(node.op.name == "relu" for node in chain)
+    if "activation" in op.attributes and last.op.name in ACTIVATIONS:
+        attributes["activation"] = last.op.name
     inputs = {name: inputs.get(name) for name in op.inputs}
     written = {name: outputs[name] for name in op.outputs}
     return Node(op, last.name, inputs, attributes, written, fused=tuple(node.name for node in chain))

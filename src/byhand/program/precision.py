@@ -1,6 +1,7 @@
 """The precision in which a program multiplies: float32, or bf16 (bfloat16), which some CPUs multiply twice as fast.
 
-Arrays, sums and weights are float32 in both: bf16 rounds the factors of each product (kernels/conv/bfloat16.py).
+Arrays, sums and weights are float32 in both: bf16 rounds the factors of each product (kernels/conv/bfloat16.py), in training
+also those of the optimizer: the matrix products of Muon.
 """
 
 from __future__ import annotations

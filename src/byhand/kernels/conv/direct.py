@@ -6,6 +6,7 @@ the caches, and `packed` copies them.
 
 from __future__ import annotations
 
+from byhand.kernels.conv import pointwise_weights
 from byhand.kernels.conv.backward_weights import backward_weights_kernel, launch_backward_weights
 from byhand.kernels.conv.operands import Channels, Filters, images_of
 from byhand.kernels.conv.plan import forward_plan
@@ -32,6 +33,7 @@ def applies(problem: Problem) -> bool:
 def cost(problem: Problem) -> float:
     """Return the FLOPs, plus those in the time of the weights that miss the caches."""
     strided = problem.shape.filters_per_group > problem.tile_columns and problem.weight_bytes > STRIDED_WEIGHT_BYTES
+    strided = strided or problem.fixed_weights  # in panels, they are one stream
     misses = problem.shape.weights if strided and problem.pass_name == "forward" else 0
     return problem.tile_flops + MISS_FLOPS * misses
 
@@ -47,6 +49,9 @@ def forward(x: Array, weight: Array, y: Array, epilogue: Epilogue, shape: ConvSh
 
 def backward_weights(x: Array, grad_y: Array, grad_weight: Array, shape: ConvShape) -> None:
     """Launch the gradient of the filters."""
+    if pointwise_weights.applies(shape, x.itemsize):
+        pointwise_weights.backward_weights(x, grad_y, grad_weight, shape)
+        return
     channels = Channels(shape.groups, shape.depth, shape.filters_per_group, vector_unit().tile_columns(x.dtype), 0)
     plan = weights_plan(shape, len(x), x.itemsize, channels.columns)
     operands = images_of(x, shape.stride), images_of(grad_y)

@@ -14,6 +14,7 @@ from math import ceil, prod
 from typing import NamedTuple
 
 from byhand.kernels.conv.operands import Channels, Filters, Images, images_of
+from byhand.kernels.conv.pixel_copy import spread_gradient, spread_pixels
 from byhand.kernels.conv.plan import (
     END_ROW,
     FIRST_PIXEL,
@@ -62,6 +63,7 @@ def cost(problem: Problem) -> float:
 
 def forward(x: Array, weight: Array, y: Array, epilogue: Epilogue, shape: ConvShape) -> None:
     """Launch the packing, and y = x convolved with weight."""
+    x, shape = spread_pixels(x, shape)
     if len(x) * prod(shape.output) <= PACK_IN_CACHE_MAX_PIXELS and not weights_are_fixed():
         _forward_in_cache(x, weight, y, epilogue, shape)
         return
@@ -77,7 +79,7 @@ def forward(x: Array, weight: Array, y: Array, epilogue: Epilogue, shape: ConvSh
     panels = prepared(key, shape.groups * tiles * rows * columns, x.dtype, fill)
     filters = Filters(panels, tiles * rows * columns, rows * columns, columns)
     channels = Channels(shape.groups, shape.depth, shape.filters_per_group, columns, 0)
-    plan = forward_plan(shape, len(x), x.itemsize, columns, columns)
+    plan = forward_plan(shape, len(x), x.itemsize, columns, columns, x.shape[3])
     launch(sweep, plan.blocks, images_of(x, shape.stride), filters, images_of(y), channels, epilogue, plan)
 
 
@@ -95,7 +97,8 @@ def backward_data(weight: Array, grad_y: Array, grad_x: Array, shape: ConvShape)
     panels = prepared(key, shape.groups * tiles * tile_step, weight.dtype, fill)
     filters = Filters(panels, tiles * tile_step, tile_step, columns)
     channels = Channels(shape.groups, shape.filters_per_group, shape.depth, columns, 0)
-    plan = backward_data_plan(shape, len(grad_x), grad_x.itemsize, columns)
+    grad_y = spread_gradient(grad_y, shape)
+    plan = backward_data_plan(shape, len(grad_x), grad_x.itemsize, columns, grad_y.shape[3])
     grads, nothing = images_of(grad_x, shape.stride), no_epilogue(grad_x.reshape(-1)[:0])
     launch(sweep, plan.blocks, images_of(grad_y), filters, grads, channels, nothing, plan)
 
@@ -150,7 +153,7 @@ def _forward_in_cache(x: Array, weight: Array, y: Array, epilogue: Epilogue, sha
     panels = Panels(weight.reshape(-1), rows, scratch(scratch_workers() * tiles * rows * columns, dtype=x.dtype), tiles)
     channels = Channels(shape.groups, shape.depth, shape.filters_per_group, columns, 0)
     images: tuple[Images, Images] = images_of(x), images_of(y)
-    plan, blocks = single_block_plan(shape, len(x), columns), ceil(filter_tiles / tiles)
+    plan, blocks = single_block_plan(shape, len(x), columns, x.shape[3]), ceil(filter_tiles / tiles)
     launch(sweep_packing, blocks, *images, channels, epilogue, plan, panels)
 
 

@@ -88,32 +88,44 @@ class SweepPlan(NamedTuple):
 
 
 @cache
-def forward_plan(shape: ConvShape, images: int, itemsize: int, columns: int, weight_row: int) -> SweepPlan:
-    """Return the plan of y; columns: of the register tile; weight_row: elements from a row (r, s, c) of weights to the next."""
+def forward_plan(
+    shape: ConvShape, images: int, itemsize: int, columns: int, weight_row: int, pixel: int | None = None
+) -> SweepPlan:
+    """Return the plan of y; columns: of the register tile; weight_row: elements from a row (r, s, c) of weights to the next.
+
+    pixel: elements from a pixel of x to the next, where they are more than its channels.
+    """
     row_bytes = itemsize * (shape.stride[0] * shape.image[1] * shape.channels + shape.output[1] * shape.filters)
     tiles = shape.groups * ceil(shape.filters_per_group / columns)
-    return _forward_plan(shape, images, weight_row, _blocking(shape, images, shape.output, row_bytes, tiles))
+    return _forward_plan(shape, images, weight_row, _blocking(shape, images, shape.output, row_bytes, tiles), pixel)
 
 
 @cache
-def single_block_plan(shape: ConvShape, images: int, columns: int) -> SweepPlan:
+def single_block_plan(shape: ConvShape, images: int, columns: int, pixel: int | None = None) -> SweepPlan:
     """Return the plan of y with all pixels in one block and filters in panels of `columns` columns."""
-    return _forward_plan(shape, images, columns, Blocking(images, shape.output[0], 1))
+    return _forward_plan(shape, images, columns, Blocking(images, shape.output[0], 1), pixel)
 
 
-def _forward_plan(shape: ConvShape, images: int, weight_row: int, blocking: Blocking) -> SweepPlan:
+def _forward_plan(
+    shape: ConvShape, images: int, weight_row: int, blocking: Blocking, pixel: int | None = None
+) -> SweepPlan:
     def weight_offset(r: int, s: int) -> int:
         return (r * shape.kernel[1] + s) * shape.depth * weight_row
 
-    x = SweepOperand(*shape.image, shape.channels, shape.stride)
+    x = SweepOperand(*shape.image, pixel or shape.channels, shape.stride)
     y = SweepOperand(*shape.output, shape.filters, (1, 1))
     adjacent = shape.dilation[1] == shape.groups == 1
     return _sweep_plan(forward_runs(shape), x, y, Taps(shape.depth, weight_offset, adjacent), images, blocking)
 
 
 @cache
-def backward_data_plan(shape: ConvShape, images: int, itemsize: int, columns: int) -> SweepPlan:
-    """Return the plan of grad_x, with transposed filters in panels (packed.py); depthwise ones are read as they lie."""
+def backward_data_plan(
+    shape: ConvShape, images: int, itemsize: int, columns: int, pixel: int | None = None
+) -> SweepPlan:
+    """Return the plan of grad_x, with transposed filters in panels (packed.py); depthwise ones are read as they lie.
+
+    pixel: elements from a pixel of grad_y to the next, where they are more than its filters.
+    """
     grid = ceil(shape.image[0] / shape.stride[0]), ceil(shape.image[1] / shape.stride[1])
     row_bytes = itemsize * (shape.output[1] * shape.filters + shape.stride[0] * shape.image[1] * shape.channels)
     tiles = shape.groups * ceil(shape.depth / columns)
@@ -124,7 +136,7 @@ def backward_data_plan(shape: ConvShape, images: int, itemsize: int, columns: in
         tap = r * shape.kernel[1] + s
         return tap * shape.filters if shape.depthwise else (last_tap - tap) * shape.filters_per_group * columns
 
-    grad_y = SweepOperand(*shape.output, shape.filters, (1, 1))
+    grad_y = SweepOperand(*shape.output, pixel or shape.filters, (1, 1))
     grad_x = SweepOperand(*shape.image, shape.channels, shape.stride)
     adjacent = shape.dilation[1] == shape.stride[1] == shape.groups == 1
     taps = Taps(shape.filters_per_group, weight_offset, adjacent)
@@ -166,11 +178,14 @@ def _blocking(shape: ConvShape, images: int, grid: tuple[int, int], row_bytes: i
 
 
 class SweepOperand(NamedTuple):
-    """Images that a sweep reads or writes: their size, and the step (height, width) in them per pixel of the grid."""
+    """Images that a sweep reads or writes: their size, and the step (height, width) in them per pixel of the grid.
+
+    pixel: elements from a pixel to the next.
+    """
 
     height: int
     width: int
-    channels: int
+    pixel: int
     step: tuple[int, int]
 
 
@@ -208,11 +223,11 @@ def _sweep_plan(
         row_pixels = columns.end - columns.first
         n, i, j = np.indices((blocking.images, table_rows, row_pixels)).reshape(3, -1)
         i, j = i + table_row, j + columns.first
-        a_rows.append(((n * a.height + i * a.step[0]) * a.width + j * a.step[1]) * a.channels)
+        a_rows.append(((n * a.height + i * a.step[0]) * a.width + j * a.step[1]) * a.pixel)
         c_i, c_j = rows.phase + i * c.step[0], columns.phase + j * c.step[1]
-        c_rows.append(((n * c.height + c_i) * c.width + c_j) * c.channels)
+        c_rows.append(((n * c.height + c_i) * c.width + c_j) * c.pixel)
 
-        seen = [(r, s, (p * a.width + q) * a.channels) for r, p in rows.taps for s, q in columns.taps]
+        seen = [(r, s, (p * a.width + q) * a.pixel) for r, p in rows.taps for s, q in columns.taps]
         length = taps.length
         if taps.adjacent and seen:  # a segment for each row of taps, which begins with the row's first tap
             seen = seen[:: len(columns.taps)]

@@ -27,7 +27,7 @@ import numpy as np
 
 from byhand.errors import ArgumentError
 from byhand.files import cache_folder, write_whole
-from byhand.kernels.conv.problem import Algorithm, ConvShape, Problem
+from byhand.kernels.conv.problem import BF16, FLOAT32, Algorithm, ConvShape, Problem
 from byhand.kernels.runtime.cpu import processor, vector_unit
 from byhand.kernels.runtime.types import Array
 
@@ -167,9 +167,14 @@ def forget() -> bool:
 
 
 def problems() -> list[tuple[Problem, TunedShape]]:
-    """Return the problems that are measured."""
-    passes = ("forward", "backward_data", "backward_weights")
-    return [(Problem(name, tuned.shape, tuned.images, 4), tuned) for tuned in SHAPES for name in passes]
+    """Return the problems that are measured: of bfloat16, for which float32 algorithms apply too, where the CPU has it."""
+    passes, precision = ("forward", "backward_data", "backward_weights"), BF16 if vector_unit().bfloat16 else FLOAT32
+    problem = Problem("", SHAPES[0].shape, 1, 4, precision=precision)
+    return [
+        (problem._replace(pass_name=name, shape=tuned.shape, images=tuned.images), tuned)
+        for tuned in SHAPES
+        for name in passes
+    ]
 
 
 def measure(algorithms: Iterable[Algorithm], problem: Problem, tuned: TunedShape) -> list[Measurement]:

@@ -93,7 +93,7 @@ def weights_plan(shape: ConvShape, images: int, itemsize: int, columns: int) -> 
     rows_per_chunk = out_height if images_per_chunk > 1 else min(out_height, max(1, CHUNK_PIXELS // out_width))
     whole_images = rows_per_chunk == out_height
     chunks = ceil(images / images_per_chunk) * ceil(out_height / rows_per_chunk)
-    batch_parts, filter_parts = _parts(shape, images, itemsize, columns, chunks)
+    batch_parts, filter_parts = parts(shape, images, itemsize, columns, chunks)
     row_runs, column_runs = forward_runs(shape)
     if shape.depth >= vector_unit().tile_rows and (len(row_runs) > 1 or len(column_runs) > 1):
         row_runs, column_runs = runs_by_tap(row_runs), runs_by_tap(column_runs)
@@ -129,7 +129,7 @@ def weights_plan(shape: ConvShape, images: int, itemsize: int, columns: int) -> 
     )
 
 
-def _parts(shape: ConvShape, images: int, itemsize: int, columns: int, chunks: int) -> tuple[int, int]:
+def parts(shape: ConvShape, images: int, itemsize: int, columns: int, chunks: int) -> tuple[int, int]:
     """Return into how many parts the batch and the filters are divided; their product is the number of blocks."""
     if shape.flops(images) <= MIN_SHARED_FLOPS:
         return 1, 1

@@ -3,7 +3,7 @@
     transform_images     x (N, H, W, C)         -> planes v (n * n, tiles, C)
     transform_filters    weight (3, 3, C, K)    -> panels u (K / columns, n * n, C, columns)
     multiply             v, u                   -> planes of products (n * n, tiles, K): a matrix product for each plane
-    transform_products   products               -> y (N, H', W', K), with the residual and the ReLU of an epilogue
+    transform_products   products               -> y (N, H', W', K), with the residual and the activation of an epilogue
 
 `convolve` does all but the filters for one block of tiles after the other: its planes stay in the L2 cache. Meanwhile it
 prefetches the images of the next block, and the memory that y will be written to.
@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from byhand.kernels.conv.winograd_arrays import TAPS, matrices
 from byhand.kernels.conv.winograd_operands import Channels
+from byhand.kernels.microkernel.activation import activate, clipped
 from byhand.kernels.microkernel.bilinear_map import Grid, bilinear_map, bilinear_map_with_epilogue
 from byhand.kernels.microkernel.microkernel import no_epilogue, prefetch, tile
 from byhand.kernels.microkernel.operands import ADD, BIAS, RELU, RESIDUAL, ZERO, A, B, C, Epilogue, Extent
@@ -92,6 +93,8 @@ def make_kernels(outputs: int) -> WinogradKernels:
             target = ((n * y.height + i) * y.width + j) * y.channels
             if rows == outputs and columns == outputs:
                 map_products(source, Grid(y.array, target, line, y.channels), y.channels, epilogue)
+                for part in range(outputs):
+                    activate(y.array, target + part * line, outputs * y.channels, epilogue.steps)
                 continue
             whole = Grid(patches.array, patch, outputs * y.channels, y.channels)
             map_products(source, whole, y.channels, no_epilogue(y.array))
@@ -271,7 +274,7 @@ def copy(source, target):
 
 
 def store(values, y, start, epilogue):
-    """Write values, the residual added and clipped, to y from element `start` on."""
+    """Write values, the residual added, clipped and activated, to y from element `start` on."""
     out = y[start : start + values.size]
     if epilogue.steps & RESIDUAL:
         residual = epilogue.residual[start : start + values.size]
@@ -279,8 +282,9 @@ def store(values, y, start, epilogue):
             values[k] += residual[k]
     if epilogue.steps & RELU:
         for k in range(values.size):
-            values[k] = 0.0 if values[k] < 0.0 else values[k]
+            values[k] = clipped(epilogue.steps, values[k])
     copy(values, out)
+    activate(y, start, values.size, epilogue.steps)
 
 
 def memory_of(x, tiling, first, end):

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from byhand.kernels.microkernel.operands import RELU, RESIDUAL
+from byhand.kernels.microkernel.activation import clipped
+from byhand.kernels.microkernel.operands import RESIDUAL
 from byhand.kernels.runtime.cpu import vector_unit
 from byhand.kernels.runtime.intrinsic import Intrinsic
 from byhand.kernels.runtime.types import Array
@@ -55,7 +56,7 @@ def bilinear_map_with_epilogue(matrix: Matrix) -> Intrinsic:
             at = y.start + i * y.row_step + j * y.column_step + k
             total = element_of(matrix, x, i, j, k)
             total = total + epilogue.residual[at] if epilogue.steps & RESIDUAL else total
-            y.array[at] = 0.0 if epilogue.steps & RELU and total < 0.0 else total
+            y.array[at] = clipped(epilogue.steps, total)
 
     return Intrinsic(_map_with_epilogue, lambda dtype: _emit(dtype, matrix, True), lambda: _version(matrix))
 
@@ -77,5 +78,5 @@ def _emit(dtype: str, matrix: Matrix, epilogue: bool) -> NumbaIntrinsic:
 
 
 def _version(matrix: Matrix) -> object:
-    files = ("bilinear_map_ir.py", "simd.py")
+    files = ("bilinear_map_ir.py", "operands.py", "simd.py")
     return matrix, vector_unit(), [Path(__file__).with_name(name).read_bytes() for name in files]

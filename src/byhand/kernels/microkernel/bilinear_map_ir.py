@@ -166,7 +166,7 @@ class BilinearMap(Vectors):
             ]
 
         def clipped() -> list[Value]:
-            return [build.select(build.fcmp_ordered("<", value, self.zero), self.zero, value) for value in values]
+            return self.clipped(values, self.given.steps)
 
         for flag, change in ((RESIDUAL, added), (RELU, clipped)):
             values = self.where_asked(self.given.steps, flag, values, change)

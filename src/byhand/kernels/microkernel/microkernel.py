@@ -2,7 +2,8 @@
 
     c[m, n] = initial[m, n] + sum over t, k of  a[m, t, k] * b[t, k, n]
 
-then the epilogue, before it is stored:  c * scale[n] + bias[n],  + residual[m, n],  0 where negative.
+then the epilogue, before it is stored:  c * scale[n] + bias[n],  + residual[m, n],  0 where negative,  6 where
+greater;  and after it is stored, but still in the L1 cache, an activation (activation.py).
 
 m counts rows of the result (pixels, images, filter taps), n its columns (filters), t segments and k the elements of one.
 Tables of offsets say where rows and segments begin, so that a padded, strided, dilated or grouped convolution, its two
@@ -25,7 +26,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from byhand.kernels.microkernel.operands import ADD, BIAS, RELU, RESIDUAL, SCALE, ZERO, Epilogue
+from byhand.kernels.microkernel.activation import activated, activation_steps, clipped
+from byhand.kernels.microkernel.operands import ACTIVATION_STEP, ADD, BIAS, RELU, RESIDUAL, SCALE, ZERO, Epilogue
 from byhand.kernels.microkernel.rounding import half
 from byhand.kernels.runtime.cpu import vector_unit
 from byhand.kernels.runtime.intrinsic import Intrinsic
@@ -49,7 +51,7 @@ def _sum(a_wide, b_wide, a, b, c, extent, initial, epilogue):
                     total += a.array[at_a + k * a.step] * b.array[at_b + k * b.step]
             total = total * scale[column] + bias[column] if steps & SCALE else total
             total = total + residual[at_c] if steps & RESIDUAL else total
-            c.array[at_c] = 0.0 if steps & RELU and total < 0.0 else total
+            c.array[at_c] = activated(steps // ACTIVATION_STEP, clipped(steps, total))
 
 
 def _tile(*operands):
@@ -79,7 +81,7 @@ def _tile_bfloat16(a, b, c, extent, initial, epilogue):
                     total += half(left, 0) * half(right, 0) + half(left, 1) * half(right, 1)
             total = total * scale[column] + bias[column] if steps & SCALE else total
             total = total + residual[at_c] if steps & RESIDUAL else total
-            c.array[at_c] = 0.0 if steps & RELU and total < 0.0 else total
+            c.array[at_c] = activated(steps // ACTIVATION_STEP, clipped(steps, total))
 
 
 def _scatter(block, offsets, factors, target, rows, columns):
@@ -101,9 +103,13 @@ def epilogue(
     scale: Array | None = None,
     residual: Array | None = None,
     relu: bool = False,
+    activation: str | None = None,
 ) -> Epilogue:
-    """Return an epilogue; like: an array of the same type, for the empty ones that stand for None."""
-    steps = RELU * relu + SCALE * (scale is not None) + RESIDUAL * (residual is not None)
+    """Return an epilogue; like: an array of the same type, for the empty ones that stand for None.
+
+    activation: None, "relu", "relu6" or one of activation.py's ACTIVATIONS.
+    """
+    steps = RELU * relu + SCALE * (scale is not None) + RESIDUAL * (residual is not None) + activation_steps(activation)
     empty = like.reshape(-1)[:0]
     return Epilogue(steps, *(empty if array is None else array.reshape(-1) for array in (bias, scale, residual)))
 
@@ -129,7 +135,8 @@ def _emit(how: str) -> Callable[[str], NumbaIntrinsic]:
 
 
 def _version(how: str) -> Callable[[], object]:
-    files = ("microkernel.py", "microkernel_ir.py", "operands.py", "rounding_ir.py", "scatter_ir.py", "simd.py")
+    own = ("microkernel.py", "microkernel_ir.py", "operands.py", "rounding_ir.py", "scatter_ir.py", "simd.py")
+    files = (*own, "activation.py", "activation_ir.py")
     return lambda: (how, vector_unit(), [Path(__file__).with_name(name).read_bytes() for name in files])
 
 

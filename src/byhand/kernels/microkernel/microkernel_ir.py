@@ -13,6 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from byhand.kernels.microkernel.activation_ir import call_activate
 from byhand.kernels.microkernel.operands import ADD, BIAS, RELU, RESIDUAL, SCALE
 from byhand.kernels.microkernel.rounding_ir import multiply_add_pairs
 from byhand.kernels.microkernel.scatter_ir import SCATTER_ROWS, Scatter, ScatterArguments
@@ -107,6 +108,8 @@ def tile_intrinsic(dtype: str, how: str) -> NumbaIntrinsic:
                 residual=start(epilogue.residual, c.start),
             )
             _call_macro_kernel(builder, dtype, how, extent.columns, arguments)
+            block = arguments.c, c.rows, extent.rows, extent.columns
+            call_activate(builder, dtype, *block, epilogue.steps)
             return context.get_dummy_value()
 
         return types.void(a, b, c, extent, initial, epilogue), codegen
@@ -359,7 +362,7 @@ class MacroKernel(Vectors):
             ]
 
         def clipped() -> list[Value]:
-            return [build.select(build.fcmp_ordered("<", value, self.zero), self.zero, value) for value in sums]
+            return self.clipped(sums, self.given.steps)
 
         for flag, change in ((SCALE, scaled), (RESIDUAL, added), (RELU, clipped)):
             sums = self.where_asked(self.given.steps, flag, sums, change)

@@ -11,6 +11,8 @@ from byhand.kernels.runtime.types import Array, Indices
 
 ZERO, ADD, BIAS = range(3)  # what a sum starts from: 0, what c holds, the bias of its column
 RELU, SCALE, RESIDUAL = 1, 2, 4  # the steps of an epilogue: any of them together
+CAP = 8  # with RELU: at most 6, a ReLU6
+ACTIVATION_STEP = 16  # times 1, 2, ...: after these steps, one of the activations of activation.py
 
 
 class A(NamedTuple):
@@ -57,7 +59,7 @@ class Extent(NamedTuple):
 
 
 class Epilogue(NamedTuple):
-    """The epilogue: steps, any of RELU, SCALE and RESIDUAL; bias, scale (columns); residual, laid out as c is.
+    """The epilogue: steps, any of those above, and an activation; bias, scale (columns); residual, laid out as c is.
 
     Without SCALE the bias is no step: a sum may start from it. Arrays of steps that are not taken are empty.
     """

@@ -9,6 +9,7 @@ from numba import types
 from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 
+from byhand.kernels.microkernel.operands import CAP
 from byhand.kernels.runtime.cpu import CACHE_LINE_BYTES, vector_unit
 from byhand.kernels.runtime.llvm import (
     INT32,
@@ -178,6 +179,14 @@ class Vectors:
             phi.add_incoming(value, before)
             phi.add_incoming(other, then)
         return results
+
+    def clipped(self, values: list[Value], steps: Value) -> list[Value]:
+        """Return values after a ReLU, or a ReLU6 where the steps of an epilogue have CAP."""
+        build = self.builder
+        capped = build.icmp_signed("!=", build.and_(steps, WORD(CAP)), WORD(0))
+        highest = self.splat(build.select(capped, self.real(6.0), self.real(float("inf"))), self.real)
+        positive = [build.select(build.fcmp_ordered("<", value, self.zero), self.zero, value) for value in values]
+        return [build.select(build.fcmp_ordered(">", value, highest), highest, value) for value in positive]
 
     def prefetch_row(self, pointer: Value) -> None:
         """Prefetch the cache lines of a row that is about to be written."""

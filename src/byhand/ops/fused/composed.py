@@ -26,6 +26,7 @@ class Part(NamedTuple):
 
     names: the fused op's name for each input, output or attribute of the part that it calls otherwise.
     when: the input or attribute of the fused op without which (None, False) the part is left out.
+    equals: the value of `when` for which it is there, where that decides.
     constants: attributes of the part that the fused op fixes.
     saved: outputs of the part that its backward needs and the fused op does not keep, as functions of the fused op's arguments.
     input_shape: the shape of the part's first input, a function likewise, where it is not that of its output.
@@ -34,6 +35,7 @@ class Part(NamedTuple):
     op: Op
     names: Mapping[str, str] = {}
     when: str | None = None
+    equals: str | None = None
     constants: Mapping[str, Any] = {}
     saved: Mapping[str, Callable[[Arguments], Array]] = {}
     input_shape: Callable[[Arguments], Shape] | None = None
@@ -135,8 +137,8 @@ def _backward_part(hand: str, parts: Sequence[Part], i: int, arguments: Argument
 def _active(parts: Sequence[Part], arguments: Arguments) -> list[Part]:
     """Return the parts that a call has; backward may be given only the gradient of an input that a part depends on."""
 
-    def given(name: str) -> bool:
+    def given(name: str, expected: str | None) -> bool:
         value = arguments.get(name, arguments.get(f"grad_{name}"))
-        return value is not None and value is not False
+        return value is not None and value is not False and (expected is None or value == expected)
 
-    return [part for part in parts if part.when is None or given(part.when)]
+    return [part for part in parts if part.when is None or given(part.when, part.equals)]

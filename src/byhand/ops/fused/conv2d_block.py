@@ -1,9 +1,9 @@
 """conv2d_block: a convolution with all that follows it in a residual block, for inference.
 
-    y = relu(batch_norm(conv2d(x)) + shortcut)
+    y = activation(batch_norm(conv2d(x)) + shortcut)
 
-The norm, the shortcut and the ReLU are optional. With running statistics, mean mu and variance v of each filter's output, a
-batch norm is a scale and a shift per filter:
+The norm, the shortcut and the activation are optional. With running statistics, mean mu and variance v of each filter's output,
+a batch norm is a scale and a shift per filter:
 
     batch_norm(z) = s z + (beta - mu s),   s = gamma / sqrt(v + eps)
 
@@ -17,9 +17,10 @@ from math import prod
 
 import numpy as np
 
-from byhand.errors import ArgumentError, ShapeError
+from byhand.errors import ArgumentError, ShapeError, UnknownNameError
 from byhand.kernels import compiled, conv, kernel, launch, prepared, scratch
-from byhand.ops.activation.piecewise import relu as relu_op
+from byhand.ops.activation.piecewise import hard_sigmoid, hard_swish, relu, relu6
+from byhand.ops.activation.smooth import gelu, sigmoid, silu
 from byhand.ops.arithmetic.add_multiply import add
 from byhand.ops.conv.conv2d import conv2d, conv2d_backward_compiled, conv2d_compiled, conv_shape
 from byhand.ops.fused.composed import Part, composed
@@ -45,16 +46,17 @@ def contract(
     dilation: Size2d = 1,
     groups: int = 1,
     eps: float = 1e-5,
-    relu: bool = False,
+    activation: str | None = None,
 ) -> CallSpec:
-    """Convolution, batch norm, residual sum and ReLU: the four ops, one after the other.
+    """Convolution, batch norm, residual sum and activation: the four ops, one after the other.
 
-    gamma, beta, running_mean, running_var: (K,), all of them or none; shortcut: like y. Raises ArgumentError where only some of
-    these are given, ShapeError where shapes do not fit.
+    gamma, beta, running_mean, running_var: (K,), all of them or none; shortcut: like y; activation: "relu", "relu6", "silu",
+    "gelu", "sigmoid", "hard_sigmoid" or "hard_swish". Raises ArgumentError where only some of the norm's are given or where
+    the activation is another, ShapeError where shapes do not fit.
 
     >>> import byhand as bh, numpy as np
     >>> x, double = np.array([1.0, -2.0]).reshape(1, 1, 2, 1), np.array([2.0]).reshape(1, 1, 1, 1)
-    >>> bh.conv2d_block(x, double, shortcut=x, relu=True).ravel()
+    >>> bh.conv2d_block(x, double, shortcut=x, activation="relu").ravel()
     array([3., 0.])
     """
     call = conv2d.contract(x, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
@@ -67,10 +69,17 @@ def contract(
         flops += batch_norm.contract(y, **given, eps=eps).flops
     if shortcut not in (None, y):
         raise ShapeError(f"shortcut has the shape {shortcut}; expected that of y, {y}")
-    flops += ((shortcut is not None) + bool(relu)) * prod(y)
-    return CallSpec(call.shapes, call.attributes | {"eps": float(eps), "relu": bool(relu)}, flops, call.window)
+    flops += (shortcut is not None) * prod(y)
+    if activation is not None:
+        if activation not in ACTIVATIONS:
+            raise UnknownNameError("activation", activation, ACTIVATIONS)
+        flops += ACTIVATIONS[activation].contract(y).flops
+    return CallSpec(call.shapes, call.attributes | {"eps": float(eps), "activation": activation}, flops, call.window)
 
 
+# By name, with their default attributes.
+ACTIVATIONS = {op.name: op for op in (relu, relu6, silu, gelu, sigmoid, hard_sigmoid, hard_swish)}
+HARD_SIGMOID = {"alpha": 1 / 6, "beta": 0.5}
 FROZEN = {"momentum": 0.0, "training": False}  # a batch norm by its running statistics, which do not change
 
 
@@ -115,13 +124,13 @@ def conv2d_block_compiled(
     dilation,
     groups,
     eps,
-    relu,
+    activation,
 ):
     shape = conv_shape(x.shape, weight.shape, y.shape, stride, padding, dilation, groups)
     scale, shift = None, bias
     if gamma is not None:
         scale, shift = folded_batch_norm(Affine(gamma, beta), RunningStats(running_mean, running_var), bias, eps)
-    conv.forward(x, weight, y, conv.epilogue(x, shift, scale, shortcut, relu), shape)
+    conv.forward(x, weight, y, conv.epilogue(x, shift, scale, shortcut, activation=activation), shape)
 
 
 @compiled
@@ -130,8 +139,10 @@ def conv2d_block_backward_compiled(
     weight,
     bias,
     gamma,
+    beta,
     running_mean,
     running_var,
+    shortcut,
     y,
     grad_y,
     grad_x,
@@ -146,10 +157,17 @@ def conv2d_block_backward_compiled(
     dilation,
     groups,
     eps,
-    relu,
+    activation,
 ):
     view = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-    g = relu_gradient(y, grad_y, grad_shortcut, relu)
+    if activation in (None, "relu"):
+        g = relu_gradient(y, grad_y, grad_shortcut, activation == "relu")
+    else:
+        activation_input, g = scratch(*y.shape, dtype=y.dtype), grad_shortcut
+        g = scratch(*y.shape, dtype=y.dtype) if g is None else g
+        inputs = x, weight, bias, gamma, beta, running_mean, running_var, shortcut
+        conv2d_block_compiled(*inputs, activation_input, **view, eps=eps, activation=None)
+        activation_backward(activation, activation_input, y, grad_y, g)
     if gamma is not None:
         norm_input, grad_norm_input = scratch(2, *y.shape, dtype=y.dtype)
         mean, inv_std = scratch(2, gamma.size, dtype=x.dtype)
@@ -162,6 +180,13 @@ def conv2d_block_backward_compiled(
     conv2d_backward_compiled(x, weight, g, grad_x, grad_weight, grad_bias, **view)
 
 
+def activation_backward(name, x, y, grad_y, grad_x):
+    """Launch the gradient of an activation, whose backward takes x or y."""
+    op, arrays = ACTIVATIONS[name], {"x": x, "y": y, "grad_y": grad_y, "grad_x": grad_x}
+    attributes = HARD_SIGMOID if name == "hard_sigmoid" else {}
+    op.hands["compiled"].backward(*(arrays[key] for key in op.backward_arguments), **attributes)
+
+
 # the op ---------------------------------------------------------------------------------------------------------------
 
 STATISTICS = {
@@ -172,7 +197,7 @@ PARTS = (
     Part(conv2d),
     Part(batch_norm, when="gamma", constants=FROZEN, saved=STATISTICS),
     Part(add, names={"b": "shortcut"}, when="shortcut"),
-    Part(relu_op, when="relu"),
+    *(Part(op, when="activation", equals=name, constants=HARD_SIGMOID) for name, op in ACTIVATIONS.items()),
 )
 loops, arrays = composed(PARTS, like=(conv2d_block_compiled, conv2d_block_backward_compiled))
 conv2d_block_loops, conv2d_block_backward_loops = loops
@@ -189,7 +214,10 @@ def sample(draw: SampleSource) -> Sample:
         # An element equal to the mean becomes beta, which must not be 0, the kink of the ReLU.
         statistics = [gamma, abs(beta) + 0.25, mean, abs(var) + 0.5]
     shortcut = draw.array(*y) if draw.choice([True, False]) else None
-    return (x, weight, bias, *statistics, shortcut), attributes | {"eps": 0.1, "relu": draw.choice([True, False])}
+    return (x, weight, bias, *statistics, shortcut), attributes | {
+        "eps": 0.1,
+        "activation": draw.choice([None, *ACTIVATIONS]),
+    }
 
 
 conv2d_block = Op(
