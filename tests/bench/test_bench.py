@@ -66,7 +66,7 @@ def test_byhand_is_measured_alone_where_no_peer_is_installed(monkeypatch):
 def test_both_sides_do_the_same_work(name, layouts, monkeypatch):
     """A peer whose numbers are not byhand's is among the failed: that it is not is the test."""
     restrict_peers(monkeypatch, name, *layouts)
-    monkeypatch.setattr(runner, "measure_limits", lambda spin_loop: {"float32": 100.0})
+    monkeypatch.setattr(runner, "measure_limits", lambda *arguments: {"float32": 100.0})
     result = measure([name], **QUICK | {"hand": "compiled"})
     (row,) = result["rows"]
     line = row["lines"][""]
@@ -166,7 +166,7 @@ def test_a_failure_of_byhand_is_a_row(monkeypatch):
 
 
 def test_a_slow_peer_is_measured_once_and_beside_its_own_precision():
-    run, stopped = runner.BenchmarkRun("latency", BENCHMARKS["latency"], None), []
+    run, stopped = runner.BenchmarkRun("latency", BENCHMARKS["latency"], None, {}, print), []
     values = {"byhand": 90.0, "onnxruntime, 1 thread": 30.0, TORCH: 45.0, TORCH_NHWC: 70.0}
     bf16 = f"PyTorch bf16 contiguous, {peers.count(peers.CORES)}"
     for name, value in (values | {bf16: 10.0}).items():
@@ -240,7 +240,7 @@ def test_the_command_prints_one_object(tmp_path, monkeypatch):
     done = byhand(*words, "--json", folder=tmp_path)
     assert done.code == 0, done.err
     result = json.loads(done.out)
-    assert result.keys() == {"machine", "threads", "limits", "rows"}
+    assert result.keys() == {"machine", "threads", "limits", "tuning", "rows"}
     (row,) = result["rows"]
     assert row.keys() >= {
         "benchmark",

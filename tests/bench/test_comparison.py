@@ -117,6 +117,18 @@ def test_tables_fit_the_terminal(columns, monkeypatch):
     assert "the machine was busy: a spin loop got 62% of its cores; compare CPU times" in words
 
 
+def test_a_table_of_memory_has_no_times():
+    benchmark = BENCHMARKS["predict-memory"]
+    lines = {name: line(benchmark, {"byhand": side(208.0), "onnxruntime, 2 threads": side(104.0)}, quiet=0.5)
+             for name in benchmark.lines}  # fmt: skip
+    for text in (
+        table(row(benchmark, lines)),
+        table(row(BENCHMARKS["memory"], {"": line(BENCHMARKS["memory"], {"byhand": side(600.0)}, quiet=0.5)})),
+    ):
+        assert "MB" in text and "busy" not in text and "cores" not in text and "CPU" not in text
+    assert "(required 0.77, target 1)" in table(row(benchmark, lines))
+
+
 def test_a_row_beside_spinning_processes_is_not_called_busy():
     text = table(row(TRAINING, {"": line(TRAINING, SIDES, quiet=0.5)}, spinning=2))
     assert "2 spinning processes beside" in text and "the machine was busy" not in text

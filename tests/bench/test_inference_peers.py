@@ -1,5 +1,6 @@
 """Peers of inference compute byhand's numbers, each in its precision."""
 
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -9,12 +10,10 @@ import pytest
 from byhand import models
 from byhand.bench import networks
 from byhand.bench.byhand_peer import Peer as Byhand
-from byhand.bench.byhand_peer import precision_argument
 from byhand.bench.check import BF16_TOLERANCE
 from byhand.bench.inference import session
 from byhand.bench.peers import INFERENCE, PEERS, PeerSpec
-from byhand.errors import ArgumentError
-from byhand.kernels.peak import has_bfloat16
+from byhand.kernels.runtime.cpu import vector_unit
 from tests.oracle import needs_torch
 
 
@@ -58,18 +57,11 @@ def test_autocast_trains_in_bfloat16():
     assert bf16 != float32 and bf16 == pytest.approx(float32, rel=BF16_TOLERANCE)
 
 
-def test_a_precision_is_passed_where_a_function_takes_it():
-    assert precision_argument(lambda images: None, "float32") == {}
-    assert precision_argument(lambda images, precision: None, "bf16") == {"precision": "bf16"}
-    with pytest.raises(ArgumentError, match="has no bf16 here"):
-        precision_argument(lambda images: None, "bf16")
-
-
 def test_without_bfloat16_products_such_sides_are_left_out(monkeypatch):
-    monkeypatch.setattr("byhand.bench.peers.has_bfloat16", lambda: False)
+    scalar = replace(vector_unit(), bfloat16=False)
+    monkeypatch.setattr("byhand.bench.peers.vector_unit", lambda: scalar)
     assert PeerSpec("x", {"precision": "bf16"}).missing() == "this CPU has no bfloat16 products"
     assert PeerSpec("x", {"precision": "default"}).missing() is None, "it falls back to float32"
-    assert isinstance(has_bfloat16(), bool)
 
 
 def test_every_peer_uses_as_many_threads_as_it_says():

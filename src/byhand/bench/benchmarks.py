@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from byhand.bench import convolutions, inference, networks, peers
+from byhand.bench import convolutions, inference, networks, peers, predict_memory
 from byhand.bench.check import Session
 from byhand.bench.memory import install_size
 from byhand.bench.sessions import (
@@ -23,6 +23,7 @@ from byhand.kernels.conv.problem import PRECISIONS
 
 BEST_FLOAT32 = "float32"  # a goal: over the best float32 peer, with float32
 BEST_OF_ANY = "any precision"  # a goal: over the best peer, with the best that byhand has
+MEMORY = "MB"  # a unit
 WORK_PER_SECOND: dict[str, Callable[[float], float]] = {  # images, or FLOPs, of a value in a unit
     "images/s": lambda value: value,
     "GFLOP/s": lambda value: value * 1e9,
@@ -65,6 +66,7 @@ class Benchmark:
 TRAINERS = (*peers.EAGER, *peers.COMPILED, *peers.JAX)
 BF16_TRAINERS = (*TRAINERS, *peers.EAGER_BF16, *peers.COMPILED_BF16)
 ALL_CORES = tuple(name for name in TRAINERS if name.endswith(peers.count(peers.CORES)))
+ALL_CORES_ONNX = tuple(name for name in peers.ONNX if name.endswith(peers.count(peers.CORES)))
 CONVOLUTIONS = tuple(name for name in (*peers.EAGER, *peers.EAGER_BF16) if name.endswith(peers.count(peers.CORES)))
 GOALS_3X3 = {"forward": Goal(2, 2.8), "backward_data": Goal(1.9, 2.8), "backward_weights": Goal(1.6, 2.2)}
 INFERENCE_TOLERANCE = 1e-4
@@ -194,16 +196,25 @@ BENCHMARKS = {
     ),
     "memory": Benchmark(
         "ResNet-18, batch 64, training: memory at the peak",
-        "MB",
+        MEMORY,
         {"": training_memory},
         ALL_CORES,
         {BEST_FLOAT32: Goal(1 / 0.7, 2)},
         lower_is_better=True,
         rounds=1,
     ),
+    "predict-memory": Benchmark(
+        "one photo, an ONNX file: memory at the peak",
+        MEMORY,
+        predict_memory.sessions(),
+        ALL_CORES_ONNX,
+        {BEST_FLOAT32: Goal(1 / 1.3, 1)},
+        lower_is_better=True,
+        rounds=3,
+    ),
     "install": Benchmark(
         "the installation",
-        "MB",
+        MEMORY,
         {"": install_size},
         tuple(peers.PACKAGES),
         {BEST_FLOAT32: Goal(750 / 400, 750 / 400)},

@@ -1,9 +1,6 @@
 """byhand as a peer of the bench, with one of its hands."""
 
-import inspect
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +9,6 @@ from byhand.bench.inference import Predict
 from byhand.bench.peer_network import PeerNetwork
 from byhand.bench.peers import FLOAT32
 from byhand.data import Dataset
-from byhand.errors import ArgumentError
 from byhand.kernels.conv import algorithm
 from byhand.nn import Model
 from byhand.ops import DEFAULT_HAND, conv2d
@@ -25,6 +21,11 @@ class Peer:
     """byhand; hand: "loops", "arrays" or "compiled"; precision: "float32" or "bf16"; threads: as its environment says."""
 
     package = "byhand"
+    predict_program = """
+from byhand.cli.app import main
+sys.argv[:] = ["byhand", "predict", *sys.argv[1:3]]
+main()
+"""
 
     def __init__(self, hand: str, precision: str = FLOAT32, threads: int | None = None) -> None:
         self.hand, self.precision = hand, precision
@@ -35,11 +36,9 @@ class Peer:
 
     def predictor(self, model: Model, images: Array) -> Predict:
         """Return the call that returns the logits of images."""
-        compile_model = getattr(model, "compile", None)  # its weights do not change, as those of its peers
-        if compile_model and self.hand == DEFAULT_HAND and takes_precision(compile_model, self.precision):
-            compiled = compile_model(batch=len(images), **precision_argument(compile_model, self.precision))
-            return partial(compiled.logits_of, images)
-        return partial(model.logits_of, images, hand=self.hand, **precision_argument(model.logits_of, self.precision))
+        if self.hand == DEFAULT_HAND:  # compiled: the weights do not change, as those of its peers
+            return partial(model.compile(batch=len(images), precision=self.precision).logits_of, images)
+        return partial(model.logits_of, images, hand=self.hand)
 
     def convolution(self, case: ConvCase) -> Passes:
         """Return a function for each pass of a convolution."""
@@ -61,26 +60,13 @@ class Peer:
         }
 
 
-def takes_precision(function: Callable[..., object], precision: str) -> bool:
-    """Tell whether a function can compute in a precision."""
-    return precision == FLOAT32 or "precision" in inspect.signature(function).parameters
-
-
-def precision_argument(function: Callable[..., object], precision: str) -> dict[str, Any]:
-    """Return the argument that makes a function compute in a precision; float32 needs none."""
-    if not takes_precision(function, precision):
-        raise ArgumentError(f"this version of byhand has no {precision} here")
-    return {} if precision == FLOAT32 else {"precision": precision}
-
-
 class ByhandNetwork(PeerNetwork):
     """A model and its trainer."""
 
     def __init__(self, model: Model, lr: float, momentum: float, hand: str, precision: str) -> None:
         self.model, self.optimizer = model, SGD(lr=lr, momentum=momentum)
-        self.settings = {"hand": hand, **precision_argument(Trainer, precision)}
-        self.logits_settings = {"hand": hand, **precision_argument(model.logits_of, precision)}
-        self.trainer = Trainer(model, self.optimizer, **self.settings)
+        self.hand, self.precision = hand, precision
+        self.trainer = Trainer(model, self.optimizer, hand=hand, precision=precision)
 
     def step(self, images: Array, labels: Array) -> float:
         """Do one update."""
@@ -88,10 +74,17 @@ class ByhandNetwork(PeerNetwork):
 
     def logits(self, images: Array) -> Array:
         """Return the logits."""
-        return self.model.logits_of(images, **self.logits_settings)
+        return self.model.logits_of(images, hand=self.hand, precision=self.precision)
 
     def fit(self, train: Dataset, epochs: int, batch: int, schedule: Schedule | None = None) -> None:
         """Train with the Trainer."""
         if (self.trainer.batch_size, self.trainer.schedule) != (batch, schedule or self.trainer.schedule):
-            self.trainer = Trainer(self.model, self.optimizer, batch_size=batch, schedule=schedule, **self.settings)
+            self.trainer = Trainer(
+                self.model,
+                self.optimizer,
+                batch_size=batch,
+                schedule=schedule,
+                hand=self.hand,
+                precision=self.precision,
+            )
         self.trainer.fit(train, epochs=epochs, quiet=True)

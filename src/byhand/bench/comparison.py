@@ -6,7 +6,7 @@ A ratio above 1: byhand is ahead. Over several lines it is the geometric mean of
 from collections.abc import Iterable
 from statistics import geometric_mean
 
-from byhand.bench.benchmarks import Benchmark
+from byhand.bench.benchmarks import MEMORY, Benchmark
 from byhand.bench.peers import BYHAND, BYHAND_BF16, FLOAT32, family
 from byhand.bench.results import Comparison, Line, Mean, Ratio, Side
 
@@ -77,7 +77,7 @@ def _ratio(benchmark: Benchmark, sides: dict[str, Side]) -> Ratio | None:
         return None
     ratio = performance_ratio(benchmark, sides[ours]["value"], sides[theirs]["value"])
     cores = sides[ours]["cores"], sides[theirs]["cores"]
-    timed = min(cores) > 0 and benchmark.unit != "MB"
+    timed = min(cores) > 0 and benchmark.unit != MEMORY
     return {"byhand": ours, "peer": theirs, "ratio": ratio, "cpu_ratio": ratio * cores[1] / cores[0] if timed else None}
 
 

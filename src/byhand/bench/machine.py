@@ -5,6 +5,7 @@ import platform
 from contextlib import suppress
 from importlib import metadata
 
+from byhand.kernels.conv import tuning
 from byhand.kernels.runtime import cpu
 
 PACKAGES = {
@@ -20,10 +21,13 @@ PACKAGES = {
 
 
 def machine() -> str:
-    """Return the processor's name, its cores, and the versions that matter."""
+    """Return the processor's name, its cores, whether kernels are tuned to it, and the versions that matter."""
     name = cpu.processor_name()
     name += {"avx512": " with AVX-512", "avx2": " with AVX2"}.get(cpu.vector_unit().target, "")
-    return f"{name}, {os.cpu_count()} cores, {', '.join(f'{title} {number}' for title, number in versions().items())}"
+    items = [f"{title} {number}" for title, number in versions().items()]
+    if tuning.in_use():
+        items.append("tuned by `byhand tune`")
+    return f"{name}, {os.cpu_count()} cores, {', '.join(items)}"
 
 
 def versions() -> dict[str, str]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from byhand.bench.spin_loop import BUSY_BELOW, SpinLoop, spinning_processes
 from byhand.kernels import kernel, launch
-from byhand.kernels.peak import has_bfloat16, peak_flops
+from byhand.kernels.peak import peak_flops
 from byhand.kernels.runtime import cpu
 from byhand.kernels.runtime.launch import launch_times
 from byhand.kernels.runtime.thread_pool import limit
@@ -45,7 +45,7 @@ def measure() -> dict[str, Any]:
     finally:
         spin.close()
     with limit(1):
-        one = {name: peak_flops(name) / 1e9 for name in ("float32", *["bf16"] * has_bfloat16())}
+        one = {name: peak_flops(name) / 1e9 for name in ("float32", *["bf16"] * cpu.vector_unit().bfloat16)}
         one_reads = bytes_a_second() / 1e9
     return {
         "cores_free": round(free, 2),

@@ -22,6 +22,17 @@ Session = Any  # onnxruntime.InferenceSession: a peer, never a dependency
 class Peer:
     """onnxruntime."""
 
+    predict_program = """
+import numpy as np
+import onnxruntime
+from PIL import Image
+file, photo, size = sys.argv[1:]
+pixels = np.asarray(Image.open(photo).convert("RGB").resize((int(size), int(size))), np.float32)
+session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+(logits,) = session.run(None, {session.get_inputs()[0].name: pixels.transpose(2, 0, 1)[None] / 255})
+print(logits[0].argsort()[::-1][:5])
+"""
+
     def __init__(self, threads: int = 1) -> None:
         self.threads = threads
 

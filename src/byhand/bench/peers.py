@@ -1,14 +1,11 @@
 """The peers: the frameworks that byhand is compared with, in each of their configurations."""
 
 import importlib.util
-import inspect
 import os
 import shutil
 from dataclasses import dataclass, field
 
-from byhand.kernels.peak import has_bfloat16
-from byhand.kernels.runtime.cpu import cores
-from byhand.nn import Model
+from byhand.kernels.runtime.cpu import cores, vector_unit
 
 Setting = str | int | bool
 FLOAT32 = "float32"
@@ -45,10 +42,8 @@ class PeerSpec:
             map(shutil.which, (os.environ.get("CXX", "g++"), "clang++", "c++"))
         ):
             return "needs a C++ compiler"
-        if self.precision == BF16 and not has_bfloat16():
+        if self.precision == BF16 and not vector_unit().bfloat16:
             return "this CPU has no bfloat16 products"
-        if self.precision == BF16 and not self.needs and "precision" not in inspect.signature(Model.program).parameters:
-            return "this version of byhand has no bf16"
         return None
 
 

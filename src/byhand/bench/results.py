@@ -1,5 +1,6 @@
 """The results of the bench as typed dictionaries: what `byhand bench --json` prints."""
 
+from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
 
@@ -78,11 +79,15 @@ class Row(Comparison):
 
 
 class Result(TypedDict):
-    """A run of the bench; threads: of byhand and of its peers; limits: GFLOP/s of the register tile, by precision."""
+    """A run of the bench; threads: of byhand and of its peers; limits: GFLOP/s of the register tile, by precision.
+
+    tuning: the table of `byhand tune` that algorithms are chosen by, empty without one.
+    """
 
     machine: str
     threads: int
     limits: dict[str, float]
+    tuning: Mapping[str, Mapping[str, float]]
     rows: list[Row]
 
 

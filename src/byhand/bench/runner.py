@@ -16,6 +16,7 @@ from byhand.bench.results import Line, Result, Row, Side
 from byhand.bench.spin_loop import SPINNING_PROCESSES, SpinLoop, spinning_processes
 from byhand.bench.table import format_number
 from byhand.errors import ArgumentError
+from byhand.kernels.conv import tuning
 from byhand.ops import DEFAULT_HAND
 from byhand.translation import translate
 
@@ -45,19 +46,19 @@ def measure(
     chosen = {name: _chosen(name, busy, only) for name in benchmarks}
     spin_loop = SpinLoop(CORES)
     try:
-        limits = measure_limits(spin_loop) if hand == DEFAULT_HAND and _counts_flops(benchmarks) else {}
+        limits = measure_limits(spin_loop, progress) if hand == DEFAULT_HAND and _counts_flops(benchmarks) else {}
         rows = [
             BenchmarkRun(name, chosen[name], spin_loop, limits, progress).measure(rounds, seconds, hand)
             for name in benchmarks
         ]
     finally:
         spin_loop.close()
-    return {"machine": machine(), "threads": CORES, "limits": limits, "rows": rows}
+    return {"machine": machine(), "threads": CORES, "limits": limits, "tuning": tuning.in_use(), "rows": rows}
 
 
-def measure_limits(spin_loop: SpinLoop) -> dict[str, float]:
+def measure_limits(spin_loop: SpinLoop, progress: Callable[[str], None]) -> dict[str, float]:
     """Return the GFLOP/s that the register tile reaches on this machine, by each precision that it has."""
-    row = BenchmarkRun(LIMIT, BENCHMARKS[LIMIT], spin_loop).measure(1, 0, DEFAULT_HAND)
+    row = BenchmarkRun(LIMIT, BENCHMARKS[LIMIT], spin_loop, {}, progress).measure(1, 0, DEFAULT_HAND)
     return {name: line["sides"][BYHAND]["value"] for name, line in row["lines"].items() if BYHAND in line["sides"]}
 
 
@@ -99,11 +100,11 @@ class BenchmarkRun:
         name: str,
         benchmark: Benchmark,
         spin_loop: SpinLoop,
-        limits: dict[str, float] | None = None,
-        progress: Callable[[str], None] = lambda line: None,
+        limits: dict[str, float],
+        progress: Callable[[str], None],
     ) -> None:
         self.name, self.benchmark, self.spin_loop = name, benchmark, spin_loop
-        self.limits, self.progress = limits or {}, progress
+        self.limits, self.progress = limits, progress
         self.processes: dict[str, Process] = {}
         self.missing: dict[str, str] = {}
         # Of the line that is measured:
@@ -153,8 +154,19 @@ class BenchmarkRun:
         sides = {name: self._side(name) for name in self.turns if name not in self.failed}
         found = compare_line(self.benchmark, sides, dict(self.failed), median(self.quiet or [1.0]))
         if line:
-            self.progress(f"  {line}: {_ratios(found)}, {time.perf_counter() - started:.0f} s")
+            self.progress(f"  {line}: {self._result(found)}, {time.perf_counter() - started:.0f} s")
         return found
+
+    def _result(self, line: Line) -> str:
+        """Return the two ratios of a line, or where there is no peer what byhand reached."""
+        float32, of_any = line["float32"], line["any_precision"]
+        if float32 is not None and of_any is not None:
+            return (
+                f"{translate('float32')} {float32['ratio']:.2f}x, {translate('any precision')} {of_any['ratio']:.2f}x"
+            )
+        if BYHAND in line["sides"]:
+            return f"{format_number(line['sides'][BYHAND]['value']).strip()} {translate(self.benchmark.unit)}"
+        return translate("failed")
 
     def _first_turn(self, name: str, line: str, seconds: float) -> None:
         """Prepare a side, compare its numbers with byhand's, and measure it once."""
@@ -230,11 +242,3 @@ def _limit_fraction(benchmark: Benchmark, value: float, flops: float | None, lim
     if flops is None or not limit or benchmark.unit not in WORK_PER_SECOND:
         return None
     return flops * WORK_PER_SECOND[benchmark.unit](value) / limit / 1e9
-
-
-def _ratios(line: Line) -> str:
-    """Return the two ratios of a line, for the progress."""
-    float32, of_any = line["float32"], line["any_precision"]
-    if float32 is None or of_any is None:
-        return translate("no peer")
-    return f"{translate('float32')} {float32['ratio']:.2f}x, {translate('any precision')} {of_any['ratio']:.2f}x"

@@ -1,9 +1,10 @@
 """A row of the bench as text."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len
 
+from byhand.bench.benchmarks import MEMORY
 from byhand.bench.check import is_wrong
 from byhand.bench.peers import BYHAND, family
 from byhand.bench.results import Line, Mean, Ratio, Result, Row
@@ -14,12 +15,13 @@ from byhand.translation import translate
 WIDTH = 45  # of a name; in a narrow terminal, a number stands below its name
 RATIO_WIDTH = 41  # of the name of a ratio
 NUMBER_WIDTH = 11
-COLUMN_WIDTH = 8
+COLUMN_WIDTH = 7
 GAP = 2  # columns of the terminal between two columns of a table
 INDENT = "  "
 LEGEND = (
     "cores: CPU seconds a second. limit: multiply-adds a second beside the limit; Winograd needs fewer and can pass it. "
-    "error: the largest difference from byhand's float32 numbers, beside the largest of them."
+    "error: the largest difference from byhand's float32 numbers, beside the largest of them. "
+    "spin loop: the part of the cores that it got beside the turns."
 )
 
 
@@ -42,11 +44,16 @@ def table(row: Row) -> str:
     lines += _sides(row) if list(row["lines"]) == [""] else _columns(row)
     lines += [wrapped(f"{INDENT}{line}", 2 * INDENT) for line in _left_out(row)]
     lines += _ratios(row)
-    if row["quiet"] < BUSY_BELOW and not row["spinning"]:
+    if _is_busy(row) and not row["spinning"]:
         part = f"{row['quiet']:.0%}"
         told = translate(f"the machine was busy: a spin loop got {part} of its cores; compare CPU times")
         lines.append(wrapped(f"{INDENT}{told}", 2 * INDENT))
     return "\n".join(lines)
+
+
+def _is_busy(row: Row) -> bool:
+    """Tell whether other programs had a part in what was measured; memory is the same on a busy machine."""
+    return row["quiet"] < BUSY_BELOW and row["unit"] != MEMORY
 
 
 def _left_out(row: Row) -> list[str]:
@@ -64,11 +71,12 @@ def _left_out(row: Row) -> list[str]:
 def _sides(row: Row) -> list[str]:
     """Return the sides, one below the other, with their CPU time, fraction of the limit and error."""
     heads = [pad(translate(row["unit"]), NUMBER_WIDTH, right=True)]
-    heads += [pad(translate(head), COLUMN_WIDTH, right=True) for head in ("cores", "limit", "error")]
+    names = ("error",) if row["unit"] == MEMORY else ("cores", "limit", "error")
+    heads += [pad(translate(name), COLUMN_WIDTH, right=True) for name in names]
     lines = [_line("", "".join(heads), WIDTH)]
     for name, side in row["lines"][""]["sides"].items():
         error = "" if side["error"] is None else f"{side['error']:.0e}"
-        cells = [f"{side['cores']:.2f}", _percent(side["limit"]), error]
+        cells = [f"{side['cores']:.2f}", _percent(side["limit"]), error][-len(names) :]
         numbers = format_number(side["value"]) + "".join(f"{cell:>{COLUMN_WIDTH}}" for cell in cells)
         lines.append(_line(f"  {name}", numbers.rstrip(), WIDTH))
     return lines
@@ -79,65 +87,57 @@ def _columns(row: Row) -> list[str]:
 
     Columns beyond the width of the terminal stand below, in a table of their own.
     """
-    families = list(dict.fromkeys(family(name) for line in row["lines"].values() for name in _names(line)))
-    ratios, busy = row["float32"] is not None, row["quiet"] < BUSY_BELOW
-    heads = [row["unit"], *families, *["ratio float32", "ratio any"] * ratios]
-    heads += ["CPU ratio float32", "CPU ratio any"] * (ratios and busy) + ["limit byhand", "cores byhand", ""]
-    rows = [*zip(*(_split(translate(head)) for head in heads))]
-    for name, line in row["lines"].items():
-        ours = line["sides"].get(BYHAND)
-        rows.append(
-            (
-                name,
-                *(_cell(row, line, column) for column in families),
-                *_ratio_cells(line["float32"], line["any_precision"], ratios, busy),
-                _percent(ours["limit"] if ours else None),
-                f"{ours['cores']:.2f}" if ours else "-",
-                translate("busy") if line["quiet"] < BUSY_BELOW and not row["spinning"] else "",
-            )
-        )
-    of_ratios = _ratio_cells(row["float32"], row["any_precision"], ratios, busy)
-    rows.append(
-        (translate("geometric mean"), *(_mean_cell(row, column) for column in families), *of_ratios, "", "", "")
-    )
-    rows.append(
-        (
-            translate("largest error"),
-            *(_error_cell(row, column) for column in families),
-            *("" for _ in of_ratios),
-            "",
-            "",
-            "",
-        )
-    )
-    return [f"  {line}".rstrip() for block in _blocks(rows) for line in block]
+    lines = list(row["lines"].values())
+    names = [*row["lines"], translate("geometric mean"), translate("largest error")]
+    columns = [_column(row["unit"], names)]
+    for family_name in dict.fromkeys(family(name) for line in lines for name in _names(line)):
+        cells = [_cell(row, line, family_name) for line in lines]
+        columns.append(_column(family_name, [*cells, _mean_cell(row, family_name), _error_cell(row, family_name)]))
+    if row["float32"] is not None:
+        float32 = [*(line["float32"] for line in lines), row["float32"]]
+        of_any = [*(line["any_precision"] for line in lines), row["any_precision"]]
+        columns += [_column("ratio float32", _ratio_cells(float32)), _column("ratio any", _ratio_cells(of_any))]
+        if _is_busy(row):  # ratios of CPU times tell more
+            columns.append(_column("CPU ratio float32", _ratio_cells(float32, of_cpu=True)))
+            columns.append(_column("CPU ratio any", _ratio_cells(of_any, of_cpu=True)))
+    if row["unit"] != MEMORY:
+        ours = [line["sides"].get(BYHAND) for line in lines]
+        columns.append(_column("limit byhand", [*(_percent(side and side["limit"]) for side in ours), "", ""]))
+        columns.append(_column("cores byhand", [*(f"{side['cores']:.2f}" if side else "-" for side in ours), "", ""]))
+    if _is_busy(row) and not row["spinning"]:
+        columns.append(_column("spin loop", [*(f"{line['quiet']:.0%}" for line in lines), "", ""]))
+    return [f"  {line}".rstrip() for block in _blocks(columns) for line in block]
 
 
-def _ratio_cells(float32: Ratio | Mean | None, of_any: Ratio | Mean | None, there: bool, busy: bool) -> list[str]:
-    """Return the cells of the ratios, where a row has any: of speeds, and on a busy machine also of CPU times."""
-    found = [float32, of_any] * there
-    return [_times(ratio and ratio["ratio"]) for ratio in found] + [
-        _times(ratio and ratio["cpu_ratio"]) for ratio in found * busy
-    ]
+def _column(head: str, cells: list[str]) -> list[str]:
+    """Return a column: the two lines of its head, the second one filled first, and its cells."""
+    first, _, last = translate(head).rpartition(" ")
+    return [first, last, *cells]
 
 
-def _blocks(rows: list[tuple[str, ...]]) -> Iterator[list[str]]:
-    """Yield the lines of one table or more, each as wide as the terminal and with the first column."""
-    widths = [max(map(cell_len, column)) for column in zip(*rows)]
+def _ratio_cells(ratios: Sequence[Ratio | Mean | None], of_cpu: bool = False) -> list[str]:
+    """Return the cells of ratios, of speeds or of CPU times; the largest error has none."""
+    return [*(_times(ratio and (ratio["cpu_ratio"] if of_cpu else ratio["ratio"])) for ratio in ratios), ""]
+
+
+def _blocks(columns: list[list[str]]) -> Iterator[list[str]]:
+    """Yield the lines of one table or more, each with the first column and as many others as the terminal holds."""
+    first, *others = columns
+    widths = [max(map(cell_len, column)) for column in columns]
     room = (terminal_columns() or NO_LIMIT) - len(INDENT) - widths[0]
     chosen: list[int] = []
-    for i, width in enumerate(widths[1:], start=1):
-        if width and chosen and sum(GAP + widths[j] for j in (*chosen, i)) > room:
-            yield table_lines([(row[0], *(row[j] for j in chosen)) for row in rows], 1, gap=GAP)
+    for i, width in enumerate(widths[1:]):
+        if chosen and sum(GAP + widths[j + 1] for j in chosen) + GAP + width > room:
+            yield _block(first, [others[j] for j in chosen])
             chosen = []
-        chosen += [i] if width else []
-    yield table_lines([(row[0], *(row[j] for j in chosen)) for row in rows], 1, gap=GAP)
+        chosen.append(i)
+    yield _block(first, [others[j] for j in chosen])
 
 
-def _split(head: str) -> tuple[str, str]:
-    """Return the two lines of a head: all words but the last, and the last."""
-    first, _, last = head.rpartition(" ")
-    return first, last
+def _block(first: list[str], others: list[list[str]]) -> list[str]:
+    """Return the lines of a table; rows without a cell are left out."""
+    rows = [(name, *cells) for name, *cells in zip(first, *others) if any(cells)]
+    return table_lines(rows, 1, gap=GAP)
 
 
 def _names(line: Line) -> list[str]:
@@ -196,7 +196,7 @@ def _mean_lines(row: Row, precision: str, mean: Mean) -> list[str]:
 def _goal(row: Row, name: str) -> str:
     if name not in row["goals"]:
         return ""
-    required, target = row["goals"][name]
+    required, target = (round(goal, 2) for goal in row["goals"][name])
     return translate(f"  (required {required:g}, target {target:g})")
 
 

@@ -9,7 +9,7 @@ threads are in it. An algorithm with fewer multiplications (Winograd) can pass i
 from __future__ import annotations
 
 import time
-from functools import cache
+from statistics import median
 
 import numpy as np
 
@@ -27,7 +27,8 @@ LENGTH = 128  # elements that are summed over: a panel of b takes 16 KB of the L
 ROW_TILES = 4  # tiles that share a panel of b
 BLOCKS_PER_WORKER = 8
 BLOCK_SECONDS = 0.0005  # so that a thread that starts late costs little
-MEASUREMENTS = 40  # the fastest counts
+MEASUREMENTS = 9  # the median counts: of short ones, CPU time is not exact
+LAUNCHES = 8  # of a measurement
 TRIAL_REPEATS = 8  # of a product, to find out how long it takes
 CLOCK_RESOLUTION = 1e-6  # seconds: of a coarser clock of CPU time no use is made
 
@@ -55,23 +56,15 @@ KERNELS = {"float32": make_multiply_kernel(tile), "bf16": make_multiply_kernel(t
 OPERATIONS = {"float32": 2, "bf16": 4}  # of a multiply-add of words: a word is a number, or a pair of bfloat16 numbers
 
 
-@cache
-def has_bfloat16() -> bool:
-    """Tell whether the vector unit that kernels are built for multiplies bfloat16 numbers (`vdpbf16ps`)."""
-    from llvmlite import binding  # noqa: PLC0415
-
-    return vector_unit().target == "avx512" and bool(binding.get_host_cpu_features().get("avx512bf16"))
-
-
 def peak_flops(precision: str = "float32") -> float:
     """Return the FLOPs a second that the register tile does on all threads together, float32 or bf16 products.
 
-    A multiplication and an addition are two FLOPs. Takes a quarter of a second, and once the compilation of a kernel.
+    A multiplication and an addition are two FLOPs. Takes a third of a second, and once the compilation of a kernel.
     Raises ArgumentError where the CPU has no such products.
     """
     if precision not in PRECISIONS:
         raise ArgumentError(f"peak_flops: precision is {precision!r}; expected one of {', '.join(PRECISIONS)}")
-    if precision == "bf16" and not has_bfloat16():
+    if precision == "bf16" and not vector_unit().bfloat16:
         raise ArgumentError("peak_flops: this CPU has no bfloat16 products; use float32")
     unit, blocks = vector_unit(), BLOCKS_PER_WORKER * workers()
     rows, columns = ROW_TILES * unit.tile_rows, unit.tile_columns(np.float32)
@@ -83,14 +76,15 @@ def peak_flops(precision: str = "float32") -> float:
 
     def seconds(repeats: int) -> float:
         started = _seconds_per_worker()
-        launch(KERNELS[precision], blocks, a, b, c, a_rows, c_rows, segments, extent, repeats)
-        return _seconds_per_worker() - started
+        for _ in range(LAUNCHES):
+            launch(KERNELS[precision], blocks, a, b, c, a_rows, c_rows, segments, extent, repeats)
+        return (_seconds_per_worker() - started) / LAUNCHES
 
     seconds(1)  # compiles
-    trial = min(seconds(TRIAL_REPEATS) for _ in range(MEASUREMENTS)) / TRIAL_REPEATS
+    trial = median(seconds(TRIAL_REPEATS) for _ in range(MEASUREMENTS)) / TRIAL_REPEATS
     repeats = max(1, round(BLOCK_SECONDS * BLOCKS_PER_WORKER / trial))
-    best = min(seconds(repeats) for _ in range(MEASUREMENTS))
-    return OPERATIONS[precision] * rows * columns * LENGTH * repeats * blocks / best
+    taken = median(seconds(repeats) for _ in range(MEASUREMENTS))
+    return OPERATIONS[precision] * rows * columns * LENGTH * repeats * blocks / taken
 
 
 def _seconds_per_worker() -> float:
