@@ -129,6 +129,26 @@ def test_fixed_weights_are_transformed_once():
     np.testing.assert_array_equal(y, before)
 
 
+def test_filters_that_two_norms_scale_are_transformed_for_each():
+    x, weight, grad_y, _ = case("14x14")
+    rng = np.random.default_rng(4)
+    norms = [[rng.uniform(0.5, 1.5, 16).astype(np.float32) for _ in range(4)] for _ in range(2)]
+    results = [np.empty_like(grad_y) for _ in norms]
+    block = bh.conv2d_block.hands["compiled"].forward
+    call = bh.conv2d_block.contract(x.shape, weight.shape, padding=1)
+
+    def both():
+        for norm, y in zip(norms, results):
+            block(x, weight, None, *norm, None, y, **call.attributes)
+
+    with fixed_weights(), force("winograd4x4"):
+        graph, _ = capture(both)
+    graph.run()
+    for norm, y in zip(norms, results):
+        expected = bh.conv2d_block(x, weight, None, *norm, padding=1, hand="arrays")
+        np.testing.assert_allclose(y, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+
+
 # accuracy -------------------------------------------------------------------------------------------------------------
 
 

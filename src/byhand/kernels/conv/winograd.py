@@ -145,7 +145,8 @@ def forward(x: Array, weight: Array, y: Array, epilogue: Epilogue, shape: ConvSh
     scale = epilogue.scale if epilogue.steps & SCALE else epilogue.scale[:0]
     taps = Taps(weight.reshape(-1), shape.filters_per_group, columns, shape.filters, shape.depth * shape.filters, scale)
     u = Panels(scale, shape.groups, shape.filters_per_group, shape.depth, columns, plane_count(outputs))
-    key, fill = ("winograd", outputs, weight.ctypes.data, scale.size), partial(_transform_filters, taps, u, outputs)
+    key = "winograd", outputs, weight.ctypes.data, shape.groups, scale.ctypes.data if scale.size else 0
+    fill = partial(_transform_filters, taps, u, outputs)
     u = u._replace(array=prepared(key, panel_size(u), x.dtype, fill))
     _launch_forward(tiled(x, outputs, *shape.padding[::2]), y, u, epilogue, outputs)
 
