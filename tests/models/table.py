@@ -132,7 +132,7 @@ ROWS = {
     "nin": Row(
         966_986,
         (OWN, Logits((21, 18, 3)), Logits((11, 8, 3), 3, dtype="float64", hand="arrays")),
-        (Learning((16, 16, 3), steps=40), Learning((32, 32, 3), steps=40)),
+        (Learning((16, 16, 3), steps=40), Learning((32, 32, 3), steps=80)),
         TooSmall((2, 32, 3), "pool1", 3, 2),
     ),
     "vgg11": Row(132_863_336, (), (VGG_LEARNING,), TooSmall((16, 32, 3), "features_20", 2, 1)),
