@@ -34,6 +34,7 @@ FLUSH_DENORMALS = 1 << 24 if ARM else (1 << 15) | (1 << 6)  # FPCR.FZ; MXCSR.FTZ
 FUTEX_CALL = 98 if ARM else 202
 FUTEX_WAIT, FUTEX_WAKE = 128, 129
 CLOCK_MONOTONIC = 1
+CORE_MASK_WORDS = 16  # 1,024 cores
 
 
 @intrinsic
@@ -270,3 +271,45 @@ def current_core(typing: TypingContext) -> IntrinsicBody:
         return builder.sext(builder.call(function, []), WORD)
 
     return types.intp(), codegen
+
+
+# cores ----------------------------------------------------------------------------------------------------------------
+
+
+@intrinsic
+def core_mask(typing: TypingContext) -> IntrinsicBody:
+    """Return the address of a mask of cores on the stack, a bit for each."""
+
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
+        with builder.goto_entry_block():
+            return builder.ptrtoint(builder.alloca(WORD, CORE_MASK_WORDS), WORD)
+
+    return types.intp(), codegen
+
+
+@intrinsic
+def load_core_mask(typing: TypingContext, mask: NumbaType) -> IntrinsicBody:
+    """Write the cores that this thread may run on to a mask; return 0, or below 0 where there are more than it holds."""
+
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
+        return _affinity(builder, "sched_getaffinity", arguments[0])
+
+    return types.intp(types.intp), codegen
+
+
+@intrinsic
+def use_core_mask(typing: TypingContext, mask: NumbaType) -> IntrinsicBody:
+    """Let this thread run on the cores of a mask, from now on; return 0, or below 0 where it may run on none of them."""
+
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
+        return _affinity(builder, "sched_setaffinity", arguments[0])
+
+    return types.intp(types.intp), codegen
+
+
+def _affinity(builder: IRBuilder, name: str, mask: Value) -> Value:
+    """Call one of Linux' functions for the cores of a thread, for this one."""
+    kind = ir.FunctionType(INT32, [INT32, WORD, WORD.as_pointer()])
+    function = get_or_insert_function(builder.module, kind, name)
+    pointer = builder.inttoptr(mask, WORD.as_pointer())
+    return builder.sext(builder.call(function, [INT32(0), WORD(WORD_BYTES * CORE_MASK_WORDS), pointer]), WORD)

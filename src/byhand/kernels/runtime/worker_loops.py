@@ -12,15 +12,19 @@ from byhand.kernels.runtime.atomics import (
     atomic_load,
     atomic_store,
     compare_and_swap,
+    core_mask,
     current_core,
     flush_denormals,
     futex,
+    load_core_mask,
     load_word,
     nanoseconds,
     pause,
     relaxed_load,
     relaxed_store,
     restore,
+    store_word,
+    use_core_mask,
 )
 from byhand.kernels.runtime.cpu import COUNTER_BYTES
 from byhand.kernels.runtime.llvm import CFunc
@@ -155,13 +159,18 @@ def work(record: int) -> int:
     pool, worker = load_word(record + POOL), load_word(record + NUMBER)
     flush_denormals()
     seen, refusals, spins, max_spins, idle_since = 0, 0, 0, SPINS, nanoseconds()
+    mask, left = core_mask(), -1
     while atomic_load(pool + STOPPED) == 0:
         generation = atomic_load(pool + GENERATION)
         if generation == seen and spins < max_spins:
             spins += 1
             pause()
             continue
-        max_spins = adjusted(max_spins, nanoseconds() - idle_since)
+        idle = nanoseconds() - idle_since
+        if max_spins == SPINS and (idle > LOST_NANOSECONDS or generation != seen) and on_core_of_caller(pool):
+            left = leave_core(mask, left)
+        else:
+            max_spins = adjusted(max_spins, idle)
         if generation == seen:
             sleep(pool, record, seen, max_spins)
         elif refusals < MAX_REFUSALS and on_core_of_caller(pool):
@@ -186,6 +195,23 @@ def on_core_of_caller(pool: int) -> bool:
     """Tell whether this worker would only take the caller's time."""
     core = current_core()
     return bool(core >= 0 and core == relaxed_load(pool + CORE))
+
+
+@njit(error_model="numpy")
+def leave_core(mask: int, left: int) -> int:
+    """Move this worker off its core, and return that; left: the one that it was moved off before, to which it may return.
+
+    Linux wakes a thread on the core of the one that woke it, and leaves it there for some milliseconds while the other waits.
+    """
+    core = current_core()
+    if load_core_mask(mask) < 0:
+        return left
+    if left >= 0:
+        word = mask + WORD_BYTES * (left // 64)
+        store_word(word, load_word(word) | (1 << (left % 64)))
+    word = mask + WORD_BYTES * (core // 64)
+    store_word(word, load_word(word) & ~(1 << (core % 64)))
+    return core if use_core_mask(mask) == 0 else left
 
 
 @njit(error_model="numpy")
