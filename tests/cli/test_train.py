@@ -344,9 +344,9 @@ def test_a_run_goes_on_with_its_tuning_table(small_data, tmp_path, monkeypatch):
         assert byhand("train", "article", "--data", small_data, "--epochs", 1, "--output", run).code == 0
         assert json.loads((run / "run.json").read_text())["tuning"] == table
         tuning.forget()
-        assert tuning.in_use() == {}
+        assert tuning.in_use().factors == {}
         assert "is finished" in byhand("train", run, "--resume").complaint  # it was read, with its table
-        assert tuning.in_use() == table
+        assert tuning.in_use().factors == table
     finally:
         monkeypatch.undo()
         tuning.use(None)

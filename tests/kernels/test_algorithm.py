@@ -104,7 +104,7 @@ def test_filters_that_are_fixed_are_packed_once_and_give_the_same_bits(name):
     with force("packed"):
         algorithm.forward(x, weight, y, epilogue, shape)
         expected = y.copy()
-        with fixed_weights():
+        with fixed_weights(weight):
             graph, _ = capture(algorithm.forward, x, weight, y, epilogue, shape)
     weight.fill(np.nan)  # the panels hold them
     y.fill(np.nan)

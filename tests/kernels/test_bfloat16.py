@@ -221,7 +221,7 @@ def test_filters_that_do_not_change_are_packed_once():
     graphs = {}
     for fixed in (False, True):
         if fixed:
-            with fixed_weights():
+            with fixed_weights(weight):
                 graphs[fixed], _ = capture(bfloat16.forward, x, weight, y, conv.epilogue(x), shape)
         else:
             graphs[fixed], _ = capture(bfloat16.forward, x, weight, y, conv.epilogue(x), shape)

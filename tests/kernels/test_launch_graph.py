@@ -5,7 +5,18 @@ from functools import partial
 import numpy as np
 import pytest
 
-from byhand.kernels import aligned, capture, compiled, fixed_weights, kernel, launch, micro_batch, prepared, scratch
+from byhand.kernels import (
+    aligned,
+    capture,
+    compiled,
+    fixed_weights,
+    kernel,
+    launch,
+    micro_batch,
+    prepare_once,
+    prepared,
+    scratch,
+)
 from byhand.kernels.runtime.thread_pool import limit
 from byhand.ops import REGISTRY
 from byhand.ops.op import tree_leaves
@@ -54,13 +65,13 @@ places = []
 @compiled
 def add_prepared(x, y):
     """Add twice x to y, through an array that is prepared of x."""
-    launch(add_to, 1, prepared(("doubled", x.ctypes.data), x.size, x.dtype, lambda array: doubled(x, array)), y)
+    launch(add_to, 1, prepared("doubled", (x,), x.size, lambda array: doubled(x, array)), y)
 
 
 def test_what_is_prepared_of_fixed_weights_is_made_once():
     x, y = np.ones(3), np.zeros(3)
     graph, _ = capture(add_prepared, x, y)
-    with fixed_weights():
+    with fixed_weights(x):
         fixed, _ = capture(add_prepared, x, y)
     assert [call.name for call in graph.all_launches] == ["double", "add_to"]
     assert [call.name for call in fixed.all_launches] == ["add_to"]
@@ -69,6 +80,30 @@ def test_what_is_prepared_of_fixed_weights_is_made_once():
     assert (y == 8).all()  # 2 * 1 + 1 + 2 + 3, of the ones of the capture
     graph.run()
     assert (y == 8 + 16).all()
+
+
+def test_what_is_prepared_of_other_arrays_is_made_at_each_run():
+    x, y = np.ones(3), np.zeros(3)
+    with fixed_weights(y[:0]):
+        graph, _ = capture(add_prepared, x, y)
+    assert [call.name for call in graph.all_launches] == ["double", "add_to"]
+
+
+@compiled
+def add_prepared_once(x, y):
+    """Add twice x to y two times, through an array that is prepared once; add_prepared, a hand within, prepares its own."""
+    with prepare_once():
+        for _ in range(2):
+            launch(add_to, 1, prepared("doubled", (x,), x.size, lambda array: doubled(x, array)), y)
+        add_prepared(x, y)
+
+
+def test_in_a_block_that_says_so_it_is_made_once():
+    x, y = np.ones(3), np.zeros(3)
+    graph, _ = capture(add_prepared_once, x, y)
+    assert [call.name for call in graph.all_launches] == ["double", "add_to", "add_to", "double", "add_to"]
+    graph.run()
+    assert (y == 3 * 8).all()
 
 
 def test_capture_does_not_execute():

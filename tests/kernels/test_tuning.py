@@ -57,6 +57,13 @@ def test_it_can_be_left_unused(own_cache, monkeypatch):
     assert choose(problem).name == "winograd4x4"
 
 
+def test_another_setting_is_refused(own_cache, monkeypatch):
+    monkeypatch.setenv("BYHAND_TUNING", "no")
+    tuning.use(None)
+    with pytest.raises(ArgumentError, match="BYHAND_TUNING is 'no'; expected off, or nothing"):
+        tuning.in_use()
+
+
 @pytest.mark.parametrize(
     "text", ["", "[]", '{"factors": 3}', '{"factors": {"direct": {"forward": 1e9}}}', '{"factors": {"direct": 1}}']
 )
@@ -64,7 +71,7 @@ def test_a_damaged_file_is_no_table(own_cache, text):
     tuning.keep({})
     tuning.table_path().write_text(text)
     tuning.use(None)
-    assert tuning.in_use() == {}
+    assert tuning.in_use().factors == {}
 
 
 @pytest.mark.parametrize(

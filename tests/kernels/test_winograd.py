@@ -1,6 +1,7 @@
 """Winograd's convolution: matrices, transforms, all passes, accuracy, bits."""
 
 import sys
+from contextlib import nullcontext
 from fractions import Fraction
 from itertools import product
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import byhand as bh
-from byhand.kernels import capture, kernel, launch
+from byhand.kernels import capture, compiled, conv, kernel, launch, scratch
 from byhand.kernels.conv import winograd_arrays
 from byhand.kernels.conv.algorithm import ALGORITHMS, force, supports
 from byhand.kernels.conv.problem import PASSES, Problem
@@ -118,7 +119,7 @@ def test_fixed_weights_are_transformed_once():
     y = np.empty_like(grad_y)
     forward = ALGORITHMS["winograd4x4"].forward
     changing, _ = capture(forward, x, weight, y, epilogue(y), shape)
-    with fixed_weights():
+    with fixed_weights(weight):
         fixed, _ = capture(forward, x, weight, y, epilogue(y), shape)
     assert "transform_filters" in [launch.name for launch in changing.all_launches]
     assert "transform_filters" not in [launch.name for launch in fixed.all_launches]
@@ -141,12 +142,39 @@ def test_filters_that_two_norms_scale_are_transformed_for_each():
         for norm, y in zip(norms, results):
             block(x, weight, None, *norm, None, y, **call.attributes)
 
-    with fixed_weights(), force("winograd4x4"):
+    with fixed_weights(weight, *norms[0], *norms[1]), force("winograd4x4"):
         graph, _ = capture(both)
     graph.run()
     for norm, y in zip(norms, results):
         expected = bh.conv2d_block(x, weight, None, *norm, padding=1, hand="arrays")
         np.testing.assert_allclose(y, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+
+
+@compiled
+def convolve_twice(x, first, second):
+    """Write x convolved with filters of ones, then with such of twos, at one address."""
+    weight, call = scratch(3, 3, 16, 16, dtype=x.dtype), bh.conv2d.contract(x.shape, (3, 3, 16, 16), padding=1)
+    shape = conv_shape(x.shape, weight.shape, call.shapes["y"], **call.attributes)
+    for number, y in ((1.0, first), (2.0, second)):
+        launch(write, 1, weight.reshape(-1), number)
+        conv.forward(x, weight, y, epilogue(x), shape)
+
+
+@kernel
+def write(array, number, block):
+    for i in range(array.size):
+        array[i] = number
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize("name", ["packed", "winograd4x4"])
+def test_filters_that_a_hand_computes_are_transformed_as_they_are(name, fixed):
+    x = np.ones((1, 14, 14, 16), np.float32)
+    first, second = np.empty_like(x), np.empty_like(x)
+    with force(name), fixed_weights(x[:0]) if fixed else nullcontext():
+        graph, _ = capture(convolve_twice, x, first, second)
+    graph.run()
+    np.testing.assert_allclose([first[0, 5, 5], second[0, 5, 5]], [[144.0] * 16, [288.0] * 16], rtol=1e-5)
 
 
 # accuracy -------------------------------------------------------------------------------------------------------------

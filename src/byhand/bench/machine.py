@@ -25,7 +25,7 @@ def machine() -> str:
     name = cpu.processor_name()
     name += {"avx512": " with AVX-512", "avx2": " with AVX2"}.get(cpu.vector_unit().target, "")
     items = [f"{title} {number}" for title, number in versions().items()]
-    if tuning.in_use():
+    if tuning.in_use().factors:
         items.append("tuned by `byhand tune`")
     return f"{name}, {os.cpu_count()} cores, {', '.join(items)}"
 

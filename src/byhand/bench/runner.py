@@ -53,7 +53,7 @@ def measure(
         ]
     finally:
         spin_loop.close()
-    return {"machine": machine(), "threads": CORES, "limits": limits, "tuning": tuning.in_use(), "rows": rows}
+    return {"machine": machine(), "threads": CORES, "limits": limits, "tuning": tuning.in_use().factors, "rows": rows}
 
 
 def measure_limits(spin_loop: SpinLoop, progress: Callable[[str], None]) -> dict[str, float]:

@@ -89,6 +89,8 @@ def start(given: defaults.Settings, output: Path | None, started: float, bar: Pr
     check_choice("--hand", given.get("hand"), HANDS)
     check_precision(given.get("precision") or FLOAT32, given.get("hand") or DEFAULT_HAND, np.float32)
     Run(output or RUNS_FOLDER / "new").check_new()  # before minutes of reading data
+    if world().size > 1:
+        tuning.use(world().broadcast(tuning.in_use().factors))  # all ranks compute the same bits
     given = {"data": "mnist"} | {name: value for name, value in given.items() if value is not None}
     minutes, planned = given.pop("minutes", None), "epochs" not in given
     budget = None if minutes is None else TimeBudget(minutes, started)
@@ -117,7 +119,7 @@ def start(given: defaults.Settings, output: Path | None, started: float, bar: Pr
         "classes": setup.model.classes,
         "data_sha256": setup.sets.digest(),
         "skipped": [list(skipped) for skipped in setup.sets.bad],
-        "tuning": tuning.in_use(),
+        "tuning": tuning.in_use().factors,
         "versions": {"byhand": __version__, "numpy": np.__version__, "python": platform.python_version()},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }

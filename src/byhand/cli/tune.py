@@ -1,4 +1,4 @@
-"""`byhand tune`: measure each convolution algorithm on this machine, and keep the table by which they are chosen."""
+"""`byhand tune`: measure convolution algorithms on this machine, and keep the table by which they are chosen."""
 
 import json
 from typing import Annotated
@@ -16,7 +16,7 @@ def tune(
     forget: Annotated[bool, option("--forget", panel=OUTPUT, help="Delete the table: estimates choose.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure each convolution algorithm on this machine, once, and keep the table by which programs choose among them.
+    """Measure the convolution algorithms that compete on this machine, and keep the table by which programs choose.
 
     A factor above 1: the algorithm is slower here than its estimate says, compared with the others. A training records the
     table in its run; a resumed one goes on with it.

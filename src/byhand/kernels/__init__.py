@@ -7,7 +7,15 @@ Nothing here imports Numba before a kernel is needed: `import byhand` costs what
 
 from byhand.kernels.runtime.kernel import cdiv, kernel
 from byhand.kernels.runtime.launch import compiled, elementwise, launch, scratch
-from byhand.kernels.runtime.launch_graph import Replay, aligned, capture, fixed_weights, micro_batch, prepared
+from byhand.kernels.runtime.launch_graph import (
+    Replay,
+    aligned,
+    capture,
+    fixed_weights,
+    micro_batch,
+    prepare_once,
+    prepared,
+)
 from byhand.kernels.runtime.mode import mode
 
 __all__ = [
@@ -22,6 +30,7 @@ __all__ = [
     "launch",
     "micro_batch",
     "mode",
+    "prepare_once",
     "prepared",
     "scratch",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from numbers import Real
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -62,7 +62,7 @@ class CompiledModel(Hinted):
         self.batch, self._lock = integer("compile: batch", batch), ForkSafeLock()
         with model.lock.rlock:
             self._model: Model = _copy(model)
-        with fixed_weights() if _weights_are_arrays(model.graph) else nullcontext():
+        with self._fixed_weights():
             self._program = self._model.program(self.batch, precision=precision)
             self._images = self._program.images[0]
             self._arguments: tuple[Any, ...] = self._images, self._model.p, self._model.state, self._program.arena
@@ -122,11 +122,18 @@ class CompiledModel(Hinted):
                 model.prepare(part, out=self._images[: len(part)])
                 self._images[len(part) :] = 0
                 if self._graph is None:
-                    self._outputs = self._step()
+                    with self._fixed_weights():  # of the algorithms that the program names
+                        self._outputs = self._step()
                 else:
                     self._graph.run()
                 result[start : start + batch] = self._outputs[output][: len(part)]
         return result
+
+    def _fixed_weights(self) -> AbstractContextManager[None]:
+        """Mark a block in which the weights of the model do not change; not where nodes compute weights."""
+        if not _weights_are_arrays(self._model.graph):
+            return nullcontext()
+        return fixed_weights(*vars(self._model.p).values(), *vars(self._model.state).values())
 
     @property
     def algorithms(self) -> list[LayerAlgorithms]:

@@ -16,6 +16,7 @@ from byhand.errors import ArgumentError, ShapeError
 from byhand.graph import Graph, Tensor
 from byhand.hints import hinted, unknown_attribute
 from byhand.hints.attributes import FREE_NAMES, MODEL_NAMES
+from byhand.kernels.conv import tuning
 from byhand.kernels.conv.problem import FLOAT32
 from byhand.nn.compiled_model import CompiledModel
 from byhand.nn.inference import logits_of, outputs_of
@@ -252,7 +253,7 @@ class Model(ModelSettings):
         batch = integer("program: batch", batch)
         if train and not self.learns_classes and "label_smoothing" in loss.attributes:
             raise ArgumentError(f"{self.name} has no classes to learn: its output gives {self.task}; see replace_head")
-        key = (batch, train, hand, update, input_gradient, loss, label_smoothing, keep, precision)
+        key = (batch, train, hand, update, input_gradient, loss, label_smoothing, keep, precision, tuning.in_use())
         with self.lock.rlock:
             program = self._programs.pop(key, None)
             if program is None:

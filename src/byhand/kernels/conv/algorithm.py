@@ -87,11 +87,11 @@ def choose(problem: Problem) -> Algorithm:
 
     Raises UnknownNameError where no algorithm has the forced name, ArgumentError where that one does not apply.
     """
-    return _choose(problem, _local.forced or os.environ.get("BYHAND_CONV") or None, tuning.generation())
+    return _choose(problem, _local.forced or os.environ.get("BYHAND_CONV") or None, tuning.in_use())
 
 
 @cache
-def _choose(problem: Problem, forced: str | None, tables: int) -> Algorithm:
+def _choose(problem: Problem, forced: str | None, table: tuning.TuningTable) -> Algorithm:
     applicable = [algorithm for algorithm in ALGORITHMS.values() if supports(algorithm, problem)]
     if forced is not None:
         if forced not in ALGORITHMS:
@@ -101,7 +101,7 @@ def _choose(problem: Problem, forced: str | None, tables: int) -> Algorithm:
                 return ALGORITHMS[forced]
             names = ", ".join(algorithm.name for algorithm in applicable)
             raise ArgumentError(f"the forced algorithm {forced} does not apply to the {problem}; use {names}")
-    return min(applicable, key=lambda algorithm: algorithm.cost(problem) * tuning.factor(algorithm, problem))
+    return min(applicable, key=lambda algorithm: algorithm.cost(problem) * table.factor(algorithm, problem))
 
 
 def supports(algorithm: Algorithm, problem: Problem) -> bool:

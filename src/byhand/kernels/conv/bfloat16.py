@@ -10,8 +10,8 @@ The kernels are those of float32, sweep.py and backward_weights.py, with another
 words of two numbers each, in which images and filters are packed (packed_pairs.py).
 
 Accuracy: rounding changes a factor by 2**-8 of itself at most, so a product by 2**-7, and a sum by 2**-7 (0.8 %) of the sum of
-its products' absolute values. This bound holds for all numbers; of a sum that cancels, it may be more than what is left. For
-factors from a normal distribution, the largest error is 1e-3 to 4e-3 of the largest result, measured against float64.
+its products' absolute values. This bound holds for all numbers up to 3e38; of a sum that cancels, it may be more than what is
+left. For factors from a normal distribution, the largest error is 1e-3 to 4e-3 of the largest result, measured against float64.
 
 An odd last pixel of grad_y is paired with 0, and padding is packed as zeros. So of a NaN or an infinity in an image,
 backward_weights makes NaN in more weights than float32 does.
@@ -144,8 +144,8 @@ def _packed(weight: Array, shape: ConvShape, *, transposed: bool = False) -> Fil
         else:
             launch(pack_filters, taps * parts, filters)
 
-    key = "bfloat16", weight.ctypes.data, shape.kernel, shape.depth, shape.groups, shape.filters, transposed
-    panels = prepared(key, shape.groups * tiles * tile_step, weight.dtype, fill)
+    name = "pairs", shape.kernel, shape.depth, shape.groups, shape.filters, transposed
+    panels = prepared(name, (weight,), shape.groups * tiles * tile_step, fill)
     return Filters(panels, tiles * tile_step, tile_step, columns)
 
 

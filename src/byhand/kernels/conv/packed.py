@@ -75,8 +75,7 @@ def forward(x: Array, weight: Array, y: Array, epilogue: Epilogue, shape: ConvSh
             pack, cdiv(rows, rows_per_block), weight.reshape(rows, -1), panels, shape.groups, columns, rows_per_block
         )
 
-    key = ("panels", weight.ctypes.data, weight.shape, shape.groups)
-    panels = prepared(key, shape.groups * tiles * rows * columns, x.dtype, fill)
+    panels = prepared(("panels", shape.groups), (weight,), shape.groups * tiles * rows * columns, fill)
     filters = Filters(panels, tiles * rows * columns, rows * columns, columns)
     channels = Channels(shape.groups, shape.depth, shape.filters_per_group, columns, 0)
     plan = forward_plan(shape, len(x), x.itemsize, columns, columns, x.shape[3])
@@ -93,8 +92,7 @@ def backward_data(weight: Array, grad_y: Array, grad_x: Array, shape: ConvShape)
         by_tap = weight.reshape(taps, shape.depth, -1)
         launch(pack_transposed, taps * slices, by_tap, panels, shape.groups, columns, slices)
 
-    key = ("transposed_panels", weight.ctypes.data, weight.shape, shape.groups)
-    panels = prepared(key, shape.groups * tiles * tile_step, weight.dtype, fill)
+    panels = prepared(("transposed panels", shape.groups), (weight,), shape.groups * tiles * tile_step, fill)
     filters = Filters(panels, tiles * tile_step, tile_step, columns)
     channels = Channels(shape.groups, shape.filters_per_group, shape.depth, columns, 0)
     grad_y = spread_gradient(grad_y, shape)

@@ -14,10 +14,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from functools import cache
 from math import isfinite
 from pathlib import Path
 from statistics import median
@@ -89,44 +89,51 @@ class Measurement(NamedTuple):
     cost: float
 
 
-def factor(algorithm: Algorithm, problem: Problem) -> float:
-    """Return the factor of an algorithm's cost in a pass."""
-    return in_use().get(algorithm.name, {}).get(problem.pass_name, 1.0)
+class TuningTable:
+    """A table; two of the same factors are two tables: what was chosen by the one is chosen anew by the other."""
+
+    def __init__(self, factors: Factors) -> None:
+        self.factors = factors
+
+    def factor(self, algorithm: Algorithm, problem: Problem) -> float:
+        """Return the factor of an algorithm's cost in a pass."""
+        return self.factors.get(algorithm.name, {}).get(problem.pass_name, 1.0)
 
 
-_used: Factors | None = None  # what `use` gave
-_generation = 0  # how many tables there have been
+_lock = threading.Lock()
+_used: TuningTable | None = None  # what `use` gave
+_own: TuningTable | None = None  # this machine's, once it was read
 
 
-def in_use() -> Factors:
+def in_use() -> TuningTable:
     """Return the table in use: the one that `use` gave, else that of this machine, else an empty one."""
-    return _used if _used is not None else _of_this_machine()
+    global _own  # noqa: PLW0603
+    if _used is not None:
+        return _used
+    own = _own
+    if own is None:
+        with _lock:
+            own = _own = _own or TuningTable(_of_this_machine())
+    return own
 
 
 def use(factors: Factors | None) -> None:
-    """Use a table from now on, such as that of a run which is resumed; None: that of this machine."""
-    global _used  # noqa: PLW0603
-    _used = None if factors is None else checked(factors)
-    _next_generation()
+    """Use a table from now on, such as that of a run which is resumed; None: that of this machine, read anew."""
+    global _own, _used  # noqa: PLW0603
+    table = None if factors is None else TuningTable(checked(factors))
+    with _lock:
+        _own = None
+        _used = table
 
 
-def generation() -> int:
-    """Return a number that is another one for each table in use."""
-    return _generation
-
-
-def _next_generation() -> None:
-    global _generation  # noqa: PLW0603
-    _generation += 1
-    _of_this_machine.cache_clear()
-
-
-@cache
 def _of_this_machine() -> Factors:
-    if os.environ.get("BYHAND_TUNING") == "off":
-        return {}
-    with suppress(OSError, ValueError, LookupError, TypeError, ArgumentError):
-        return checked(json.loads(table_path().read_bytes())["factors"])
+    """Return this machine's factors; none where there is no table, or it is left unused."""
+    setting = os.environ.get("BYHAND_TUNING")
+    if setting not in (None, "", "off"):
+        raise ArgumentError(f"BYHAND_TUNING is {setting!r:.40}; expected off, or nothing")
+    if setting != "off":
+        with suppress(OSError, ValueError, LookupError, TypeError, ArgumentError):
+            return checked(json.loads(table_path().read_bytes())["factors"])
     return {}
 
 
@@ -149,17 +156,21 @@ def table_path() -> Path:
 
 
 def keep(factors: Factors) -> None:
-    """Write this machine's table, whole or not at all, and use it."""
+    """Write this machine's table, whole or not at all; it is used unless another one is (`use`)."""
+    global _own  # noqa: PLW0603
     text = json.dumps({"processor": processor().split()[0], "factors": factors}, indent=1)
-    write_whole(table_path(), f"{text}\n".encode())
-    _next_generation()
+    with _lock:
+        write_whole(table_path(), f"{text}\n".encode())
+        _own = None
 
 
 def forget() -> bool:
     """Delete this machine's table; return whether there was one."""
-    there = table_path().exists()
-    table_path().unlink(missing_ok=True)
-    _next_generation()
+    global _own  # noqa: PLW0603
+    with _lock:
+        there = table_path().exists()
+        table_path().unlink(missing_ok=True)
+        _own = None
     return there
 
 

@@ -18,7 +18,7 @@ image, deep layers), the transformed filters are the most memory, and each step 
 different filters. backward_data is forward with filters turned by 180 degrees. backward_weights takes the tiles of grad_y as
 filters of m x m taps.
 
-An infinity or NaN in an image spreads to all outputs of its tiles.
+An infinity or NaN in an image spreads to all outputs of its tiles; so does an overflow in a transform, of numbers above 1e36.
 """
 
 from __future__ import annotations
@@ -144,25 +144,19 @@ def forward(x: Array, weight: Array, y: Array, epilogue: Epilogue, shape: ConvSh
     columns = panel_columns(shape.filters_per_group, x.dtype)
     scale = epilogue.scale if epilogue.steps & SCALE else epilogue.scale[:0]
     taps = Taps(weight.reshape(-1), shape.filters_per_group, columns, shape.filters, shape.depth * shape.filters, scale)
-    u = Panels(scale, shape.groups, shape.filters_per_group, shape.depth, columns, plane_count(outputs))
-    key = "winograd", outputs, weight.ctypes.data, shape.groups, scale.ctypes.data if scale.size else 0
+    u = Panels(weight, shape.groups, shape.filters_per_group, shape.depth, columns, plane_count(outputs))
+    sources = (weight, scale) if scale.size else (weight,)
     fill = partial(_transform_filters, taps, u, outputs)
-    u = u._replace(array=prepared(key, panel_size(u), x.dtype, fill))
+    u = u._replace(array=prepared(("winograd", outputs, shape.groups), sources, panel_size(u), fill))
     _launch_forward(tiled(x, outputs, *shape.padding[::2]), y, u, epilogue, outputs)
 
 
 def backward_data(weight: Array, grad_y: Array, grad_x: Array, shape: ConvShape, outputs: int) -> None:
     """Launch the gradient of the images: grad_y convolved with the filters turned by 180 degrees."""
-    columns, taps = panel_columns(shape.depth, grad_y.dtype), TAPS * TAPS
-    tiles, slices = ceil(shape.depth / columns), ceil(shape.depth * shape.filters / PACK_BLOCK_WEIGHTS)
-    tap_step = shape.filters_per_group * columns
-    turned = scratch(shape.groups * tiles * taps * tap_step, dtype=weight.dtype)
-    by_tap = weight.reshape(taps, shape.depth, -1)
-    launch(pack_transposed, taps * slices, by_tap, turned, shape.groups, columns, slices)
-    filters = Taps(turned, tiles * taps * tap_step, taps * tap_step, columns, tap_step, turned[:0])
-    u = Panels(turned, shape.groups, shape.depth, shape.filters_per_group, columns, plane_count(outputs))
-    u = u._replace(array=scratch(panel_size(u), dtype=weight.dtype))
-    _transform_filters(filters, u, outputs, u.array)
+    columns = panel_columns(shape.depth, grad_y.dtype)
+    u = Panels(weight, shape.groups, shape.depth, shape.filters_per_group, columns, plane_count(outputs))
+    fill = partial(_transform_turned_filters, weight, u, outputs)
+    u = u._replace(array=prepared(("winograd, turned", outputs, shape.groups), (weight,), panel_size(u), fill))
     top, left = (TAPS - 1 - size for size in shape.padding[::2])
     _launch_forward(tiled(grad_y, outputs, top, left), grad_x, u, no_epilogue(grad_x.reshape(-1)[:0]), outputs)
 
@@ -241,6 +235,18 @@ def _transform_filters(taps: Taps, u: Panels, outputs: int, array: Array) -> Non
     patches = Patches(scratch(scratch_workers() * size, dtype=array.dtype), size)
     panels, parts = u.groups * ceil(u.filters_per_group / u.columns), ceil(u.channels / FILTER_CHANNELS)
     launch(kernels(outputs).transform_filters, panels * parts, taps, u._replace(array=array), parts, patches)
+
+
+def _transform_turned_filters(weight: Array, u: Panels, outputs: int, array: Array) -> None:
+    """Launch the transform of filters turned by 180 degrees, inputs and outputs exchanged, into an array."""
+    taps, filters, channels = TAPS * TAPS, u.groups * u.channels, u.filters_per_group
+    tiles, slices = ceil(channels / u.columns), ceil(channels * filters / PACK_BLOCK_WEIGHTS)
+    tap_step = u.channels * u.columns
+    turned = scratch(u.groups * tiles * taps * tap_step, dtype=array.dtype)
+    launch(pack_transposed, taps * slices, weight.reshape(taps, channels, -1), turned, u.groups, u.columns, slices)
+    _transform_filters(
+        Taps(turned, tiles * taps * tap_step, taps * tap_step, u.columns, tap_step, turned[:0]), u, outputs, array
+    )
 
 
 def _launch_forward(x: TiledImages, y: Array, u: Panels, epilogue: Epilogue, outputs: int) -> None:

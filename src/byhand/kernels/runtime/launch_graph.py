@@ -12,9 +12,9 @@ Launches made within `micro_batch()` form a list of their own: micro-batches are
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +33,8 @@ T = TypeVar("T")
 
 class _ActiveCapture(threading.local):
     graph: LaunchGraph | None = None  # the one that this Python thread is capturing
-    fixed_weights: bool = False
-    prepared: dict[Hashable, Array] | None = None  # arrays that the hand under way has made of weights
+    fixed: FixedMemory | None = None
+    prepared: dict[Hashable, PreparedArray] | None = None  # in a block of `prepare_once`
 
 
 _local = _ActiveCapture()
@@ -148,42 +148,86 @@ def add(launch: Launch) -> None:
 
 
 @contextmanager
-def fixed_weights() -> Iterator[None]:
-    """Mark what this thread captures as inference by weights that do not change: what is made of them is made once."""
-    before, _local.fixed_weights = _local.fixed_weights, True
+def fixed_weights(*arrays: Array) -> Iterator[None]:
+    """Mark what this thread captures as inference by weights that do not change: what is made of them is made once, now.
+
+    arrays: the weights. What a launch writes is none: it is not there before the graph runs.
+    """
+    before, _local.fixed = _local.fixed, FixedMemory(arrays)
     try:
         yield
     finally:
-        _local.fixed_weights = before
+        _local.fixed = before
 
 
 def weights_are_fixed() -> bool:
     """Tell whether the weights do not change in what this thread captures."""
-    return _local.fixed_weights
+    return _local.fixed is not None
 
 
-def prepared(key: Hashable, size: int, dtype: npt.DTypeLike, fill: Callable[[Array], None]) -> Array:
-    """Return an array that `fill` writes from weights: once in a hand, or, where weights are fixed, once in a capture, now.
+class FixedMemory:
+    """The memory of arrays that do not change: what is made of them is of that kind too."""
 
-    key: the weights' address, and how the array is made of them.
+    def __init__(self, arrays: Iterable[Array]) -> None:
+        self.ranges = [_address_range(array) for array in arrays]
+
+    def add(self, array: Array) -> None:
+        """Add an array."""
+        self.ranges.append(_address_range(array))
+
+    def holds(self, array: Array) -> bool:
+        """Tell whether an array lies in it."""
+        start, end = _address_range(array)
+        return any(first <= start and end <= last for first, last in self.ranges)
+
+
+class PreparedArray(NamedTuple):
+    """An array, and what it was made of: kept, so that no other array gets its address."""
+
+    array: Array
+    sources: tuple[Array, ...]
+
+
+def prepared(name: Hashable, sources: tuple[Array, ...], size: int, fill: Callable[[Array], None]) -> Array:
+    """Return an array that `fill` writes from weights: at each call, once in a block of `prepare_once`, or in a capture once.
+
+    name: how it is made of the sources; it has the type of the first. In a capture it is made once, now, where all sources are
+    weights that do not change (`fixed_weights`), or were made of such.
     """
-    graph = _local.graph
-    if graph is not None and _local.fixed_weights:
+    graph, dtype = _local.graph, sources[0].dtype
+    key = name, *((source.ctypes.data, source.shape) for source in sources)
+    if graph is not None and _local.fixed is not None and all(map(_local.fixed.holds, sources)):
         if key not in graph.prepared:
             with eager():
                 graph.prepared[key] = _filled(size, dtype, fill)
+        _local.fixed.add(graph.prepared[key])
         return graph.prepared[key]
     if _local.prepared is None:
         return _filled(size, dtype, fill)
     if key not in _local.prepared:
-        _local.prepared[key] = _filled(size, dtype, fill)
-    return _local.prepared[key]
+        _local.prepared[key] = PreparedArray(_filled(size, dtype, fill), sources)
+    return _local.prepared[key].array
+
+
+@contextmanager
+def prepare_once() -> Iterator[None]:
+    """Mark calls of kernels within one hand whose weights stay as they are: what is made of these is made once."""
+    before, _local.prepared = _local.prepared, {}
+    try:
+        yield
+    finally:
+        _local.prepared = before
 
 
 def _filled(size: int, dtype: npt.DTypeLike, fill: Callable[[Array], None]) -> Array:
     array = scratch((size,), dtype)
     fill(array)
     return array
+
+
+def _address_range(array: Array) -> tuple[int, int]:
+    """Return the addresses of a contiguous array's first byte, and of the one after its last."""
+    return array.ctypes.data, array.ctypes.data + array.nbytes
 
 
 @contextmanager
@@ -213,7 +257,7 @@ def hand() -> Iterator[None]:
     """Mark the extent of a hand: its scratch memory is free when it returns."""
     graph, outer = _local.graph, _local.prepared
     before = 0 if graph is None else graph._used
-    _local.prepared = {}
+    _local.prepared = None  # what was prepared here would be freed with this hand
     try:
         yield
     finally:

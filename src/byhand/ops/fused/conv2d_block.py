@@ -103,8 +103,7 @@ def folded_batch_norm(affine, running, bias, eps):
         launch(fold_batch_norm, 1, affine, running, bias, scale, shift, eps)
 
     arrays = (*affine, *running, *([] if bias is None else [bias]))
-    key = ("folded_batch_norm", *(array.ctypes.data for array in arrays), eps)
-    return prepared(key, 2 * affine.gamma.size, affine.gamma.dtype, fill).reshape(2, -1)
+    return prepared(("folded batch norm", eps), arrays, 2 * affine.gamma.size, fill).reshape(2, -1)
 
 
 @compiled

@@ -12,7 +12,7 @@ from math import prod
 
 import numpy as np
 
-from byhand.kernels import compiled, conv, scratch
+from byhand.kernels import compiled, conv, prepare_once, scratch
 from byhand.ops.activation.piecewise import relu as relu_op
 from byhand.ops.conv.conv2d import conv2d, conv2d_backward_compiled, conv_shape
 from byhand.ops.fused.composed import Part, composed
@@ -67,6 +67,11 @@ def pool_attributes(kernel, stride, padding, dilation):
 # compiled: forward a chunk of images at a time, backward only the maxima ----------------------------------------------
 
 
+def chunk_images(images, between, filters):
+    """Return how many images are convolved before they are pooled: their outputs stay in a cache."""
+    return max(1, min(images, CHUNK_ELEMENTS // max(1, between[0] * between[1] * filters)))
+
+
 @compiled
 def conv2d_max_pool_compiled(
     x,
@@ -86,17 +91,17 @@ def conv2d_max_pool_compiled(
     pool_dilation,
     between,
 ):
-    size = between[0] * between[1] * weight.shape[3]
-    images_per_chunk = max(1, min(len(x), CHUNK_ELEMENTS // max(1, size)))
+    images_per_chunk = chunk_images(len(x), between, weight.shape[3])
     convolved = scratch(images_per_chunk, *between, weight.shape[3], dtype=x.dtype)
     shape = conv_shape(x.shape, weight.shape, convolved.shape, stride, padding, dilation, groups)
     epilogue = conv.epilogue(x, bias, relu=relu)
     pooling = pool_attributes(pool_kernel, pool_stride, pool_padding, pool_dilation)
-    for n in range(0, len(x), images_per_chunk):
-        chunk = slice(n, n + images_per_chunk)
-        part = convolved[: len(x[chunk])]
-        conv.forward(x[chunk], weight, part, epilogue, shape)
-        max_pool_compiled(part, y[chunk], argmax[chunk], **pooling)
+    with prepare_once():
+        for n in range(0, len(x), images_per_chunk):
+            chunk = slice(n, n + images_per_chunk)
+            part = convolved[: len(x[chunk])]
+            conv.forward(x[chunk], weight, part, epilogue, shape)
+            max_pool_compiled(part, y[chunk], argmax[chunk], **pooling)
 
 
 @compiled
@@ -141,6 +146,7 @@ def conv2d_max_pool_algorithms(shapes, call, itemsize):
     shape = conv_shape(x, weight, (x[0], *call.attributes["between"], weight[3]), *window)
     pooling = conv.Pooling(*(call.attributes[f"pool_{name}"] for name in conv.Pooling._fields))
     names = conv.names(shape, x[0], itemsize, pooling=pooling)
+    names["forward"] = conv.names(shape, chunk_images(x[0], call.attributes["between"], weight[3]), itemsize)["forward"]
     return {"y": names["forward"], "grad_x": names["backward_data"], "grad_weight": names["backward_weights"]}
 
 
