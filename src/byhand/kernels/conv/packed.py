@@ -92,7 +92,7 @@ def backward_data(weight: Array, grad_y: Array, grad_x: Array, shape: ConvShape)
         by_tap = weight.reshape(taps, shape.depth, -1)
         launch(pack_transposed, taps * slices, by_tap, panels, shape.groups, columns, slices)
 
-    panels = prepared(("transposed panels", shape.groups), (weight,), shape.groups * tiles * tile_step, fill)
+    panels = prepared(("transposed_panels", shape.groups), (weight,), shape.groups * tiles * tile_step, fill)
     filters = Filters(panels, tiles * tile_step, tile_step, columns)
     channels = Channels(shape.groups, shape.filters_per_group, shape.depth, columns, 0)
     grad_y = spread_gradient(grad_y, shape)

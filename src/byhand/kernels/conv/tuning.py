@@ -130,7 +130,7 @@ def _of_this_machine() -> Factors:
     """Return this machine's factors; none where there is no table, or it is left unused."""
     setting = os.environ.get("BYHAND_TUNING")
     if setting not in (None, "", "off"):
-        raise ArgumentError(f"BYHAND_TUNING is {setting!r:.40}; expected off, or nothing")
+        raise ArgumentError(f"BYHAND_TUNING is {setting!r}; expected off, or nothing")
     if setting != "off":
         with suppress(OSError, ValueError, LookupError, TypeError, ArgumentError):
             return checked(json.loads(table_path().read_bytes())["factors"])

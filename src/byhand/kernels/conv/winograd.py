@@ -156,7 +156,7 @@ def backward_data(weight: Array, grad_y: Array, grad_x: Array, shape: ConvShape,
     columns = panel_columns(shape.depth, grad_y.dtype)
     u = Panels(weight, shape.groups, shape.depth, shape.filters_per_group, columns, plane_count(outputs))
     fill = partial(_transform_turned_filters, weight, u, outputs)
-    u = u._replace(array=prepared(("winograd, turned", outputs, shape.groups), (weight,), panel_size(u), fill))
+    u = u._replace(array=prepared(("winograd_turned", outputs, shape.groups), (weight,), panel_size(u), fill))
     top, left = (TAPS - 1 - size for size in shape.padding[::2])
     _launch_forward(tiled(grad_y, outputs, top, left), grad_x, u, no_epilogue(grad_x.reshape(-1)[:0]), outputs)
 

@@ -103,7 +103,7 @@ def folded_batch_norm(affine, running, bias, eps):
         launch(fold_batch_norm, 1, affine, running, bias, scale, shift, eps)
 
     arrays = (*affine, *running, *([] if bias is None else [bias]))
-    return prepared(("folded batch norm", eps), arrays, 2 * affine.gamma.size, fill).reshape(2, -1)
+    return prepared(("folded_batch_norm", eps), arrays, 2 * affine.gamma.size, fill).reshape(2, -1)
 
 
 @compiled
