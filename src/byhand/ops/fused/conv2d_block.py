@@ -71,7 +71,7 @@ def contract(
         raise ShapeError(f"shortcut has the shape {shortcut}; expected that of y, {y}")
     flops += (shortcut is not None) * prod(y)
     if activation is not None:
-        if activation not in ACTIVATIONS:
+        if not isinstance(activation, str) or activation not in ACTIVATIONS:
             raise UnknownNameError("activation", activation, ACTIVATIONS)
         flops += ACTIVATIONS[activation].contract(y).flops
     return CallSpec(call.shapes, call.attributes | {"eps": float(eps), "activation": activation}, flops, call.window)
