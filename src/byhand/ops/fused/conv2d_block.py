@@ -17,7 +17,7 @@ from math import prod
 
 import numpy as np
 
-from byhand.errors import ArgumentError, ShapeError, UnknownNameError
+from byhand.errors import ArgumentError, ShapeError
 from byhand.kernels import compiled, conv, kernel, launch, prepared, scratch
 from byhand.ops.activation.piecewise import hard_sigmoid, hard_swish, relu, relu6
 from byhand.ops.activation.smooth import gelu, sigmoid, silu
@@ -72,7 +72,7 @@ def contract(
     flops += (shortcut is not None) * prod(y)
     if activation is not None:
         if not isinstance(activation, str) or activation not in ACTIVATIONS:
-            raise UnknownNameError("activation", activation, ACTIVATIONS)
+            raise ArgumentError(f"activation is {activation!r}; expected {', '.join(sorted(ACTIVATIONS))} or None")
         flops += ACTIVATIONS[activation].contract(y).flops
     return CallSpec(call.shapes, call.attributes | {"eps": float(eps), "activation": activation}, flops, call.window)
 
