@@ -12,7 +12,7 @@ F(4x4, 3x3) needs 36 products for 144. Sums over channels, and over pixels in ba
 transforms, so that these are done once for each tile, not once for each pair of channels.
 
 The points are 0, 1, -1, 2, -2, 1/2, -1/2 and infinity, small numbers of both signs: rows of +a and -a share their sums, and
-entries stay small. Rounding errors grow with their powers: of 6x6 tiles they are some 30 times those of a direct sum.
+entries stay small. Rounding errors grow with their powers: of 6x6 tiles they are some ten times those of a direct sum.
 
 Sources: Toom 1963 and Cook 1966 (the evaluation and interpolation); Winograd 1980, "Arithmetic complexity of computations";
 Lavin & Gray 2015, arXiv 1509.09308 (in networks); Barabasz et al. 2018, arXiv 1803.10986 (points and errors).
