@@ -255,7 +255,7 @@ def conv2d_max_pool(draw):
         except ByhandError:  # the window is larger than what is pooled
             continue
         if call.flops <= 3 * MAX_FLOPS:
-            # Multiples of 1/8: sums are exact in float32, so a near tie has the same winner as in PyTorch's float64.
+            # Multiples of 1/8: a direct sum of them is exact in float32, so a tie has the same winner as in float64.
             return [np.rint(8 * array) / 8 for array in (x, weight, bias)], attributes
 
 

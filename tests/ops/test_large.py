@@ -16,6 +16,7 @@ from byhand.kernels.conv import plan as conv_plan
 from byhand.kernels.conv.transposed import TRANSPOSED_MAX_ROWS
 from byhand.kernels.runtime.cpu import cache_size, vector_unit
 from byhand.ops import REGISTRY
+from byhand.shapes import window
 from tests.ops import torch_twins
 from tests.ops.draw import cast_inputs, each, plan
 from tests.ops.large import CALLS, NAMES, Large, draw_call
@@ -75,9 +76,28 @@ def check(name, seed):
         if rounded.any():
             grad[rounded] = 0
             got, expected = both(op, inputs, attributes, grad)
+    if name == "conv2d_max_pool" and (got["y"] != expected["y"]).any():  # a Winograd sum is not exact: rounding picks
+        grad[close_maxima(inputs, attributes, 2 * TOLERANCE[dtype])] = 0
+        got, expected = both(op, inputs, attributes, grad)
     shapes = [each(np.shape, value) for value in inputs.values()]
     who = f"{name}, BYHAND_SEED={seed[0]}, {seed}: {np.dtype(dtype)} {shapes}, {attributes}"
     compare(who, got, expected, TOLERANCE[dtype], terms=grad.size)
+
+
+def close_maxima(inputs, attributes, tolerance):
+    """Return which windows of a pooled convolution have two largest numbers that a rounding error may swap."""
+    pooling = {name: value for name, value in attributes.items() if name.startswith(("pool", "ceil", "relu"))}
+    convolution_only = {name: value for name, value in attributes.items() if name not in pooling}
+    y = REGISTRY["conv2d"](*[np.asarray(value, np.float64) for value in inputs.values()], **convolution_only)
+    kernel, stride = pooling["pool_kernel"], pooling["pool_stride"] or pooling["pool_kernel"]
+    view = window(y.shape[1:3], kernel, stride, "valid", ceil_mode=pooling["ceil_mode"])
+    beyond = [(0, size) for size in view.kernel]  # a last window may end behind the image
+    framed = np.pad(y, [(0, 0), *beyond, (0, 0)], constant_values=-np.inf)
+    windows = np.lib.stride_tricks.sliding_window_view(framed, view.kernel, axis=(1, 2))
+    rows, columns = ((size - 1) * step + 1 for size, step in zip(view.output, view.stride, strict=True))
+    windows = windows[:, : rows : view.stride[0], : columns : view.stride[1]]
+    second, first = np.moveaxis(np.sort(windows.reshape(*windows.shape[:4], -1), axis=-1)[..., -2:], -1, 0)
+    return first - second <= tolerance * np.abs(y).max()
 
 
 def both(op, inputs, attributes, grad):
