@@ -1,7 +1,7 @@
 """The kernels of Winograd's convolution: transforms of tiles and filters, and the products between them.
 
     transform_images     x (N, H, W, C)         -> planes v (n * n, tiles, C)
-    transform_filters    weight (3, 3, C, K)    -> panels u (K / columns, n * n, C, columns)
+    transform_filters    weight (3, 3, C, K)    -> panels u (n * n, K / columns, C, columns)
     multiply             v, u                   -> planes of products (n * n, tiles, K): a matrix product for each plane
     transform_products   products               -> y (N, H', W', K), with the residual and the activation of an epilogue
 
@@ -54,11 +54,12 @@ def make_kernels(outputs: int) -> WinogradKernels:
         """Transform one panel of filters, of one part of the channels: each plane is written as one stream of memory."""
         panel, part, tiles = block // parts, block % parts, cdiv(u.filters_per_group, u.columns)
         group, t = panel // tiles, panel % tiles
-        plane_step, k = u.channels * u.columns, group * u.filters_per_group + t * u.columns
+        panel_step, k = u.channels * u.columns, group * u.filters_per_group + t * u.columns
+        plane_step = u.groups * tiles * panel_step
         length, patch = min(u.columns, u.filters_per_group - t * u.columns), worker * patches.size
         for c in range(part * u.channels // parts, (part + 1) * u.channels // parts):
             start = group * taps.group_step + t * taps.tile_step + c * taps.channel_step
-            out = Grid(u.array, panel * planes * plane_step + c * u.columns, size * plane_step, plane_step)
+            out = Grid(u.array, panel * panel_step + c * u.columns, size * plane_step, plane_step)
             if taps.scale.size == 0:
                 map_filter(Grid(taps.array, start, TAPS * taps.tap_step, taps.tap_step), out, length)
                 continue
@@ -205,7 +206,7 @@ def multiply_plane(operands, epilogue, plane, count, worker):
         k = group * u.filters_per_group + t * u.columns
         tile(
             A(v.array, v_start + group * u.channels, v.rows, operands.start, 1),
-            B(u.array, (panel * u.planes + plane) * u.channels * u.columns, operands.start, u.columns),
+            B(u.array, (plane * u.groups * tiles + panel) * u.channels * u.columns, operands.start, u.columns),
             C(products.array, start + k, products.rows, k),
             Extent(count, min(u.columns, u.filters_per_group - t * u.columns), 1, u.channels),
             initial,

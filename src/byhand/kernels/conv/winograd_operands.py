@@ -42,7 +42,7 @@ class Planes(NamedTuple):
 
 
 class Panels(NamedTuple):
-    """Transformed filters: (groups, tiles of `columns` filters, planes, channels, columns)."""
+    """Transformed filters: (planes, groups, tiles of `columns` filters, channels, columns)."""
 
     array: Array
     groups: int

@@ -47,6 +47,9 @@ LIST_ROWS = (5, 3, 1)
 # are reloaded from the stack for each k. A tile of two vectors hides that: it does twice the arithmetic per address.
 MAX_SINGLE_VECTOR_ROWS = 9
 
+# Steps k by which a whole tile prefetches b: where b comes from memory (filters of deep layers, one image), sums hide the wait.
+PREFETCH_STEPS = 32
+
 
 class TileForm(NamedTuple):
     """A form of the tile: whether a and b have an element per column; whether its segments have length 1; rows of its tiles.
@@ -262,7 +265,7 @@ class MacroKernel(Vectors):
         )
         sums = self._first_sums(c_rows)
         for row in c_rows:  # while the sums are computed
-            self.prefetch_row(row)
+            self.prefetch_row(row, write=True)
         before, head, body, after = build.block, new(), new(), new()
         build.branch(head)
 
@@ -298,6 +301,8 @@ class MacroKernel(Vectors):
         running = [build.phi(self.vector) for _ in sums]
         for phi, value in zip([k, at, by, *running], [WORD(0), offset, b_start, *sums]):
             phi.add_incoming(value, before)
+        if len(a_rows) == vector_unit().tile_rows:
+            self.prefetch_row(self.at(by, build.mul(self.given.b_step, WORD(PREFETCH_STEPS))), write=False)
         results = self._products(a_rows, at, by, running)
         k_next = build.add(k, WORD(1))
         steps = [k_next, build.add(at, self.given.a_step), self.at(by, self.given.b_step), *results]
