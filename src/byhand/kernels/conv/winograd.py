@@ -77,6 +77,9 @@ CHANNELS_PER_PART = 64
 CHUNK_BYTES = 4 * 1024 * 1024
 MIN_CHUNK_TILES = 128
 
+# Tiles of a plane whose size is a multiple of so many cache lines are stored a line apart.
+SPREAD_LINES = 16
+
 # FLOPs of the register tile in the time of one of the products of a plane, and in that of one element of a transform: of the
 # images, the products and the filters. Fitted to the CPU time of 136 problems (Zen 4, AVX-512).
 PRODUCT_FLOPS = {2: 1.05, 4: 1.15, 6: 1.45}
@@ -326,9 +329,13 @@ def worker_planes(tiles: int, channels: int, planes: int, dtype: np.dtype) -> Pl
 
 
 def _planes(tiles: int, channels: int, planes: int, dtype: np.dtype, copies: int) -> Planes:
-    """Return planes; a power of two between them would map them to the same few sets of the L1 cache: a line is left free."""
-    step = tiles * channels + CACHE_LINE_BYTES // dtype.itemsize
-    return Planes(scratch(copies * planes * step, dtype=dtype), step, 0, channels, np.arange(tiles) * channels)
+    """Return planes; powers of two between them, or between their tiles, would map them to the same few sets of a cache."""
+    line = CACHE_LINE_BYTES // dtype.itemsize
+    row_step = channels if channels % (SPREAD_LINES * line) else channels + line
+    step = tiles * row_step + line
+    return Planes(
+        scratch(copies * planes * step, dtype=dtype), step, 0, channels, row_step, np.arange(tiles) * row_step
+    )
 
 
 def patches_of(channels: int, elements: int, dtype: np.dtype) -> Patches:

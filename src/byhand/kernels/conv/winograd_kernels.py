@@ -232,8 +232,8 @@ def sum_plane(operands, plane, channels, count, initial, worker):
         for t in range(cdiv(filters_per_group, columns)):
             k = group * filters_per_group + t * columns
             tile(
-                A(v.array, v_start + group * sums.rows.size, operands.channel_rows, operands.start, v.channels),
-                B(w.array, w_start + k, operands.start, w.channels),
+                A(v.array, v_start + group * sums.rows.size, operands.channel_rows, operands.start, v.row_step),
+                B(w.array, w_start + k, operands.start, w.row_step),
                 C(sums.array, start + k, sums.rows, 0),
                 Extent(channels.end - channels.first, min(columns, filters_per_group - t * columns), 1, count),
                 initial,
