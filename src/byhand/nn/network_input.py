@@ -132,8 +132,13 @@ def _other_range(model: Model, images: Array, is_training: bool) -> str:
     sample = images[:WARNING_IMAGES]
     if is_bytes:
         return _other_bytes(model.preprocessing, sample)
-    floor, peak = float(sample.min()), float(sample.max())
-    if model.preprocessing.reader == "array":  # trained on floating point images
+    floor, from_array = sample.item(sample.argmin()), model.preprocessing.reader == "array"
+    if (
+        not from_array and not floor >= 0
+    ):  # normalized images, or NaN: the usual case, and of a small network's time a part
+        return ""
+    peak = sample.item(sample.argmax())
+    if from_array:  # trained on floating point images
         return _other_scale(model.preprocessing, floor, peak)
     black, white = float(model.pixel_levels[:, 0].min()), float(model.pixel_levels[:, -1].max())
     # Normalized images have no 0 but by chance, and none brighter than white.
