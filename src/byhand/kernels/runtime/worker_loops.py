@@ -47,6 +47,8 @@ from byhand.kernels.runtime.worker_pool import (
     GENERATION,
     GENERATION_MASK,
     LIMIT,
+    LOOK_NANOSECONDS,
+    LOOKED,
     LOST_NANOSECONDS,
     MAX_BLOCKS,
     MAX_LACK_FRACTION,
@@ -169,11 +171,14 @@ def run(table: int, count: int, advances: int, advance_count: int, steps: int, w
 
 @njit(error_model="numpy")
 def alone(pool: int) -> bool:
-    """Tell whether all workers rest; wake one that has rested long enough."""
+    """Tell whether all workers rest; now and then, wake one that has rested long enough."""
     resting, workers = relaxed_load(pool + RESTING), load_word(pool + WORKERS)
     if resting > 0:
-        relaxed_store(pool + CORE, current_core())
-        wake_one(pool, workers)
+        now = nanoseconds(CLOCK_MONOTONIC)
+        if now - relaxed_load(pool + LOOKED) > LOOK_NANOSECONDS:
+            relaxed_store(pool + LOOKED, now)
+            relaxed_store(pool + CORE, current_core())
+            wake_one(pool, workers)
     return bool(resting >= workers - 1)
 
 
