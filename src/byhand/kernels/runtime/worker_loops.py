@@ -315,7 +315,7 @@ def wait_until_woken(pool: int, record: int, seen: int, shortest: int) -> int:
         futex(record + ASLEEP, FUTEX_WAIT, 1)  # it returns at once where ASLEEP is no longer 1
     atomic_store(record + ASLEEP, 0)
     woken = relaxed_load(record + WOKEN)
-    return woken if woken > started else nanoseconds(CLOCK_MONOTONIC)
+    return int(woken if woken > started else nanoseconds(CLOCK_MONOTONIC))
 
 
 def stop(pool: int) -> None:
