@@ -47,8 +47,8 @@ from byhand.kernels.runtime.types import Indices
 # Parts of the batch, at most, that have partial sums of their own.
 MAX_BATCH_PARTS = 8
 
-# Bytes of all partial sums, at most.
-MAX_PARTIAL_BYTES = 2 * 1024 * 1024
+# Bytes of all partial sums, at most: with one part of the batch, each part of the filters reads all images.
+MAX_PARTIAL_BYTES = 16 * 1024 * 1024
 
 # Pixels of a chunk: it stays in the L1 and L2 caches.
 CHUNK_PIXELS = 256
