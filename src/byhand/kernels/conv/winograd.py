@@ -86,7 +86,7 @@ CHUNK_TILES_PER_CHANNEL = {FLOAT32: 0, BF16: 2}
 
 # FLOPs of the register tile in the time of one element of a transform: of the images, the products and the filters. Fitted to
 # the CPU time of 136 problems (Zen 4, AVX-512).
-IMAGE_FLOPS, OUTPUT_FLOPS = {FLOAT32: 25, BF16: 22}, 20
+IMAGE_FLOPS, OUTPUT_FLOPS = {FLOAT32: 25, BF16: 18}, 20
 FILTER_FLOPS = {FLOAT32: 40, BF16: 90}
 
 # The same of backward_weights: the images, grad_y and the sums.
