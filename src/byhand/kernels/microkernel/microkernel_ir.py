@@ -65,7 +65,6 @@ FORMS = {
     "matrix": TileForm(False, True, False, REMAINDER_ROWS),
     "bfloat16": TileForm(False, True, False, REMAINDER_ROWS, True),
     "channel": TileForm(True, True, False, REMAINDER_ROWS),
-    "tap": TileForm(True, True, True, REMAINDER_ROWS),
     "list": TileForm(True, False, True, LIST_ROWS),  # and twice as many vectors
     "scatter": TileForm(True, False, True, SCATTER_ROWS),  # its factors are one number per segment
 }
