@@ -140,6 +140,7 @@ def _row_function(module: Module, kinds: list[Type], dtype: str, columns: int, s
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
     function.linkage = "internal"
     function.attributes.add("noinline")
+    function.attributes.add("optsize")  # loops are unrolled here: LLVM would double them, and take twice as long
     DepthwiseRow(function, dtype, columns, stride).emit()
     return function
 
