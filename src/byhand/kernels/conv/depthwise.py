@@ -48,7 +48,7 @@ FIRST, END, PHASE, TAPS, FIRST_TAP, TAP_STEP, X_FIRST, X_STEP = range(8)
 
 
 class Grid(NamedTuple):
-    """The rows or the columns of pixels that a sweep visits: steps in x and y from one to the next, sizes, taps of the window."""
+    """The rows, or the columns, of pixels that a sweep visits: steps in x and y to the next, sizes, taps of the window."""
 
     x_step: int
     y_step: int
