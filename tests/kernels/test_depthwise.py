@@ -7,7 +7,6 @@ import byhand as bh
 from byhand.kernels.conv import algorithm, epilogue
 from byhand.kernels.conv.depthwise import depthwise, depthwise_plan
 from byhand.kernels.microkernel.microkernel import no_epilogue
-from byhand.kernels.runtime.cpu import TARGETS
 from byhand.kernels.runtime.thread_pool import limit
 from byhand.ops.conv.conv2d import conv_shape
 from tests.kernels import process
@@ -140,7 +139,7 @@ def check_at_the_edge():
 
 
 @needs_mprotect
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", ["", "avx2"])  # the widest of this processor, and half of AVX-512
 def test_it_stays_within_its_arrays(target):
     text = "from tests.kernels.test_depthwise import check_at_the_edge; check_at_the_edge(); print('done')"
     assert process.run(text, BYHAND_TARGET=target).strip() == "done"
