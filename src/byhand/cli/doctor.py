@@ -6,10 +6,9 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from byhand.cli.command import MACHINE, AsJson, command, option
+from byhand.cli.command import MACHINE, AsJson, check_native, command, option
 from byhand.cli.env import as_text, examine
 from byhand.console import pad, wrapped
-from byhand.errors import ArgumentError
 from byhand.translation import translate
 
 PROBLEM_EXIT_CODE = 1
@@ -32,8 +31,8 @@ def doctor(
     """
     facts = examine()
     checks = check(facts)
-    if machine and facts["runs"] != "native":
-        raise ArgumentError("only compiled kernels can be measured; unset NUMBA_DISABLE_JIT and BYHAND_DEBUG")
+    if machine:
+        check_native(facts["runs"])
     found: dict[str, Any] = {"checks": {name: {"ok": ok, "text": text} for name, (ok, text) in checks.items()}}
     if not as_json:
         for name, (ok, text) in checks.items():

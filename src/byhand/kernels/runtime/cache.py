@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from byhand.errors import FileError
-from byhand.files import cache_folder, write_whole
+from byhand.files import cache_folder, outlives_process, write_whole
 from byhand.translation import translate
 
 # A library of machine code as Numba takes it: its name, "object", (machine code, LLVM bitcode).
@@ -141,7 +141,7 @@ def cache_info() -> CacheInfo:
     """Return the state of the cache."""
     folder = cache_folder("kernels")
     sizes = [path.stat().st_size for path in folder.glob("*.kernel")]
-    lasting = not folder.parent.name.startswith("byhand-")  # else a temporary folder: the usual one is not writable
+    lasting = outlives_process(folder)
     with suppress(OSError, FileError):
         probe = folder / "probe"
         write_whole(probe, b"byhand")
