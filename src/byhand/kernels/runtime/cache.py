@@ -1,9 +1,10 @@
 """The kernel cache: machine code on disk, one file per kernel, named after it and the hash of all that it was made from.
 
 The key covers the kernel's source and all that it calls, the types of its arguments, the vector unit, the processor, the
-versions of Numba, LLVM and NumPy, and the text of build.py, kernel.py, intrinsic.py, arguments.py and llvm.py. After a change
-of any of these no file is found, and the kernel is built anew. Files are written atomically, so that two processes that start
-together both succeed. A file begins with the hash of its content and its own name: a truncated one is built again.
+versions of Numba, LLVM and NumPy, and the text of build.py, kernel.py, intrinsic.py, arguments.py, llvm.py and source_key.py,
+which makes it. After a change of any of these no file is found, and the kernel is built anew. Files are written atomically, so
+that two processes that start together both succeed. A file begins with the hash of its content and its own name: a truncated
+one is built again.
 
 Machine code is executed, so that only a file of this user's is loaded, one that nobody else can write to, and no link.
 """
