@@ -336,7 +336,7 @@ def test_the_precision_is_checked_used_and_kept(small_data, tmp_path):
 
 def test_a_run_goes_on_with_its_tuning_table(small_data, tmp_path, monkeypatch):
     run, table = tmp_path / "run", {"direct": {"forward": 2.0}}
-    monkeypatch.setenv("BYHAND_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(tuning, "cache_folder", lambda name: tmp_path)
     monkeypatch.delenv("BYHAND_TUNING")
     tuning.use(None)
     try:

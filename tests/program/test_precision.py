@@ -73,7 +73,7 @@ def test_fit_takes_it():
     ("name", "hint"),
     [
         ("bfloat16", "write bf16"),
-        ("fp16", "CPUs have bfloat16 in place of float16: write bf16"),
+        ("fp16", "write bf16; CPUs have bfloat16 in place of float16"),
         ("32", "write float32"),
         ("int8", "expected float32 or bf16"),
     ],

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -49,8 +50,19 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 def main() -> None:
     """Run the command line."""
-    with safe_streams():
+    with safe_streams(), warnings.catch_warnings():
+        warnings.showwarning = _show_warning
         _leave(_run())
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+) -> None:
+    """Show a warning of byhand's in one line, another library's with its place."""
+    if category is UserWarning:
+        say(f"byhand: {message}", error=True)
+    else:
+        say(warnings.formatwarning(message, category, filename, lineno).rstrip(), error=True)
 
 
 def _run() -> int:

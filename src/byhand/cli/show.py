@@ -29,6 +29,7 @@ from byhand.cli.model_argument import open_model
 from byhand.cli.output_file import check_output
 from byhand.console import say, wrapped
 from byhand.errors import ArgumentError
+from byhand.kernels.conv import tuning
 from byhand.kernels.conv.problem import FLOAT32
 from byhand.ops import DEFAULT_HAND, HANDS
 from byhand.program import algorithm_table
@@ -110,6 +111,8 @@ def _as_json(network: nn.Model, batch_size: int, precision: str) -> dict[str, An
             for row, node in zip(summary.rows, network.graph.nodes)
         ],
         "batch_size": batch_size,
+        "precision": precision,
+        "tuned": bool(tuning.in_use().factors),
         "micro_batches": program.micro_batches,
         "algorithms": [layer._asdict() for layer in program.algorithms],
     }
@@ -133,7 +136,9 @@ def _print_algorithms(network: nn.Model, batch_size: int, precision: str) -> Non
     if program.algorithms:
         count = program.micro_batches
         parts = f" in {count} micro-batches" if count > 1 else ""
-        print(wrapped(f"\nalgorithms at batch size {batch_size:d}{parts}, compiled hand", "  "))
+        heading = f"algorithms at batch size {batch_size:d}{parts}, compiled hand, {precision}"
+        heading += "; tuned by `byhand tune`" * bool(tuning.in_use().factors)
+        print(wrapped(f"\n{heading}", "  "))
         print(algorithm_table.table(program.algorithms))
 
 

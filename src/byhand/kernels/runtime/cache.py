@@ -1,9 +1,10 @@
 """The kernel cache: machine code on disk, one file per kernel, named after it and the hash of all that it was made from.
 
 The key covers the kernel's source and all that it calls, the types of its arguments, the vector unit, the processor, the
-versions of Numba, LLVM and NumPy, and the text of build.py, kernel.py, intrinsic.py, arguments.py and llvm.py. After a change
-of any of these no file is found, and the kernel is built anew. Files are written atomically, so that two processes that start
-together both succeed. A file begins with the hash of its content and its own name: a truncated one is built again.
+versions of Numba, LLVM and NumPy, and the text of build.py, kernel.py, intrinsic.py, arguments.py, llvm.py and source_key.py,
+which makes it. After a change of any of these no file is found, and the kernel is built anew. Files are written atomically, so
+that two processes that start together both succeed. A file begins with the hash of its content and its own name: a truncated
+one is built again.
 
 Machine code is executed, so that only a file of this user's is loaded, one that nobody else can write to, and no link.
 """
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from byhand.errors import FileError
-from byhand.files import cache_folder, write_whole
+from byhand.files import cache_folder, outlives_process, write_whole
 from byhand.translation import translate
 
 # A library of machine code as Numba takes it: its name, "object", (machine code, LLVM bitcode).
@@ -141,7 +142,7 @@ def cache_info() -> CacheInfo:
     """Return the state of the cache."""
     folder = cache_folder("kernels")
     sizes = [path.stat().st_size for path in folder.glob("*.kernel")]
-    lasting = not folder.parent.name.startswith("byhand-")  # else a temporary folder: the usual one is not writable
+    lasting = outlives_process(folder)
     with suppress(OSError, FileError):
         probe = folder / "probe"
         write_whole(probe, b"byhand")
