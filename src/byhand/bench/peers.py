@@ -5,12 +5,11 @@ import os
 import shutil
 from dataclasses import dataclass, field
 
+from byhand.kernels.conv.problem import BF16, FLOAT32
 from byhand.kernels.runtime.cpu import cores, vector_unit
 
 Setting = str | int | bool
-FLOAT32 = "float32"
-BF16 = "bf16"  # asked for: bfloat16 autocast, or byhand's precision="bf16"
-DEFAULT = "default"  # not asked for: OpenVINO's own choice, bfloat16 where the CPU multiplies it
+DEFAULT = "default"  # a precision: OpenVINO's own choice, bfloat16 where the CPU multiplies it; BF16 is asked for
 FRAMEWORKS = ("PyTorch", "JAX", "onnxruntime", "OpenVINO", "OpenCV")
 
 
@@ -64,16 +63,16 @@ def count(threads: int) -> str:
 
 def _torch(name: str, layout: str, threads: int, **settings: Setting) -> dict[str, PeerSpec]:
     spec = PeerSpec("byhand.bench.torch_peer", {"layout": layout, "threads": threads, **settings}, ("torch",))
-    return {f"{name} {layout}, {threads} thread{'s' * (threads > 1)}": spec}
+    return {f"{name} {layout}, {count(threads)}": spec}
 
 
-def _inference(name: str, package: str, threads: int, **settings: Setting) -> dict[str, PeerSpec]:
-    module = f"byhand.bench.{'onnx' if package == 'onnxruntime' else package.replace('cv2', 'opencv')}_peer"
-    return {
-        f"{name}, {threads} thread{'s' * (threads > 1)}": PeerSpec(
-            module, {"threads": threads, **settings}, (package, "onnx")
-        )
-    }
+def _onnx_reader(name: str, module: str, package: str, threads: int, **settings: Setting) -> dict[str, PeerSpec]:
+    spec = PeerSpec(f"byhand.bench.{module}", {"threads": threads, **settings}, (package, "onnx"))
+    return {f"{name}, {count(threads)}": spec}
+
+
+def _onnxruntime(threads: int) -> dict[str, PeerSpec]:
+    return _onnx_reader("onnxruntime", "onnx_peer", "onnxruntime", threads)
 
 
 LAYOUTS = ("contiguous", "channels_last")
@@ -95,15 +94,14 @@ COMPILED_BF16 = {
     for name, spec in _torch(f"torch.compile {BF16}", layout, CORES, compiled=True, precision=BF16).items()
 }
 JAX = {
-    f"JAX, {threads} thread{'s' * (threads > 1)}": PeerSpec("byhand.bench.jax_peer", {"threads": threads}, ("jax",))
-    for threads in THREADS
+    f"JAX, {count(threads)}": PeerSpec("byhand.bench.jax_peer", {"threads": threads}, ("jax",)) for threads in THREADS
 }
-ONNX = {name: spec for threads in THREADS for name, spec in _inference("onnxruntime", "onnxruntime", threads).items()}
+ONNX = {name: spec for threads in THREADS for name, spec in _onnxruntime(threads).items()}
 INFERENCE = {
-    **_inference("onnxruntime", "onnxruntime", CORES),
-    **_inference("OpenVINO", "openvino", CORES),
-    **_inference(f"OpenVINO {DEFAULT}", "openvino", CORES, precision=DEFAULT),
-    **_inference("OpenCV", "cv2", CORES),
+    **_onnxruntime(CORES),
+    **_onnx_reader("OpenVINO", "openvino_peer", "openvino", CORES),
+    **_onnx_reader(f"OpenVINO {DEFAULT}", "openvino_peer", "openvino", CORES, precision=DEFAULT),
+    **_onnx_reader("OpenCV", "opencv_peer", "cv2", CORES),
 }
 ARTICLE = {
     f"the article's {hand}": PeerSpec("byhand.bench.article_peer", {"hand": hand}) for hand in ("loops", "arrays")

@@ -10,13 +10,14 @@ from byhand.bench.benchmarks import BENCHMARKS, WORK_PER_SECOND, Benchmark
 from byhand.bench.check import BF16_TOLERANCE, Numbers, PeerError, compare_numbers
 from byhand.bench.comparison import best, compare, compare_line, performance_ratio
 from byhand.bench.machine import machine
-from byhand.bench.peers import BF16, BYHAND, BYHAND_BF16, CORES, FLOAT32, PEERS, byhand
+from byhand.bench.peers import BYHAND, BYHAND_BF16, CORES, PEERS, byhand
 from byhand.bench.process import Process
 from byhand.bench.results import Line, Result, Row, Side
 from byhand.bench.spin_loop import SPINNING_PROCESSES, SpinLoop, spinning_processes
 from byhand.bench.table import format_number
 from byhand.errors import ArgumentError
 from byhand.kernels.conv import tuning
+from byhand.kernels.conv.problem import BF16, FLOAT32
 from byhand.ops import DEFAULT_HAND
 from byhand.translation import translate
 
