@@ -330,6 +330,12 @@ def test_show_names_precision_and_tuning_table():
     assert (shown["precision"], shown["tuned"]) == ("float32", True)
 
 
+def test_show_prints_nothing_where_the_forced_algorithm_is_none():
+    done = byhand("show", "lenet5", BYHAND_CONV="winograd4x4")
+    assert (done.code, done.out) == (2, "")
+    assert done.complaint.startswith("BYHAND_CONV is winograd4x4; it does not apply to the forward of a conv2d")
+
+
 def test_show_names_a_forced_algorithm():
     assert re.search(r"conv2 +packed", byhand("show", "lenet5", BYHAND_CONV="packed").out)
 

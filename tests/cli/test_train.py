@@ -324,7 +324,7 @@ def test_a_pipe_that_is_closed_early_does_not_stop_training(small_data, tmp_path
 def test_the_precision_is_checked_used_and_kept(small_data, tmp_path):
     words = ("article", "--data", small_data, "--epochs", "1", "--output", tmp_path / "run", "--precision")
     assert byhand("train", *words, "bfloat16").complaint == "there is no precision 'bfloat16'; write bf16"
-    assert "is of the compiled hand" in byhand("train", *words, "bf16", "--hand", "loops").complaint
+    assert "is for the compiled hand" in byhand("train", *words, "bf16", "--hand", "loops").complaint
     has_bfloat16 = vector_unit().bfloat16
     done = byhand("train", *words, "bf16")
     assert done.code == 0

@@ -74,7 +74,7 @@ def launch_costs() -> dict[str, float]:
         while time.perf_counter() < end:
             busy += launch_times(1)
     found = {"quiet": np.median(quiet), "busy": np.median(busy), "busy_mean": np.mean(busy)}
-    return {name: round(1e6 * float(seconds), 2) for name, seconds in found.items()}
+    return {name: round(1e6 * float(seconds), 3) for name, seconds in found.items()}
 
 
 def bytes_a_second() -> float:

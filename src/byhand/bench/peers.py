@@ -57,18 +57,18 @@ THREADS = (1, CORES) if CORES > 1 else (1,)  # the fastest counts: small network
 
 
 def count(threads: int) -> str:
-    """Return "1 thread", "2 threads", ..."""
+    """Return "1 thread", "2 threads", ...: the end of a peer's name, each of which is a template of the translation."""
     return f"{threads} thread{'s' if threads > 1 else ''}"
 
 
 def _torch(name: str, layout: str, threads: int, **settings: Setting) -> dict[str, PeerSpec]:
     spec = PeerSpec("byhand.bench.torch_peer", {"layout": layout, "threads": threads, **settings}, ("torch",))
-    return {f"{name} {layout}, {count(threads)}": spec}
+    return {f"{name} {layout}, {threads} thread{'s' * (threads > 1)}": spec}
 
 
 def _onnx_reader(name: str, module: str, package: str, threads: int, **settings: Setting) -> dict[str, PeerSpec]:
     spec = PeerSpec(f"byhand.bench.{module}", {"threads": threads, **settings}, (package, "onnx"))
-    return {f"{name}, {count(threads)}": spec}
+    return {f"{name}, {threads} thread{'s' * (threads > 1)}": spec}
 
 
 def _onnxruntime(threads: int) -> dict[str, PeerSpec]:
@@ -94,7 +94,8 @@ COMPILED_BF16 = {
     for name, spec in _torch(f"torch.compile {BF16}", layout, CORES, compiled=True, precision=BF16).items()
 }
 JAX = {
-    f"JAX, {count(threads)}": PeerSpec("byhand.bench.jax_peer", {"threads": threads}, ("jax",)) for threads in THREADS
+    f"JAX, {threads} thread{'s' * (threads > 1)}": PeerSpec("byhand.bench.jax_peer", {"threads": threads}, ("jax",))
+    for threads in THREADS
 }
 ONNX = {name: spec for threads in THREADS for name, spec in _onnxruntime(threads).items()}
 INFERENCE = {

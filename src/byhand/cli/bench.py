@@ -92,7 +92,7 @@ def bench(
             others = ", ".join(name for name in benchmarks if name != single)
             raise ArgumentError(f"{single} prints a table of its own; run it without {others}")
         if benchmarks == [single]:
-            given = {"--only": only, "--busy": busy, "--rounds": rounds}
+            given: dict[str, object] = {"--only": only, "--busy": busy, "--rounds": rounds}
             if single == SUITE:
                 given |= {"--seconds": seconds, "--quick": quick}
             if ignored := [name for name, value in given.items() if value]:

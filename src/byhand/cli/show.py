@@ -86,11 +86,15 @@ def show(
     elif as_json:
         print(json.dumps(_as_json(network, batch_size, precision)))
     else:
+        algorithms = _algorithms_text(
+            network, batch_size, precision
+        )  # which may be refused: before anything is printed
         print(network.summary())
         if len(network.input_shape) == 3:
             print(wrapped(network.preprocessing.describe(network.input_shape), "  "))
         print(wrapped(f"output: {_output_text(network)}", "  "))
-        _print_algorithms(network, batch_size, precision)
+        if algorithms:
+            print(f"\n{algorithms}")
 
 
 def _as_json(network: nn.Model, batch_size: int, precision: str) -> dict[str, Any]:
@@ -130,16 +134,16 @@ def _output_text(network: nn.Model) -> str:
     return printable(f"{count} ({names}), from {ending}")
 
 
-def _print_algorithms(network: nn.Model, batch_size: int, precision: str) -> None:
-    """Print which algorithm each convolution and linear layer runs with, where the network has any."""
+def _algorithms_text(network: nn.Model, batch_size: int, precision: str) -> str:
+    """Return the table of the algorithm that each convolution and linear layer runs with; "" where the network has none."""
     program = network.program(batch_size, train=network.learns_classes, precision=precision)
-    if program.algorithms:
-        count = program.micro_batches
-        parts = f" in {count} micro-batches" if count > 1 else ""
-        heading = f"algorithms at batch size {batch_size:d}{parts}, compiled hand, {precision}"
-        heading += "; tuned by `byhand tune`" * bool(tuning.in_use().factors)
-        print(wrapped(f"\n{heading}", "  "))
-        print(algorithm_table.table(program.algorithms))
+    if not program.algorithms:
+        return ""
+    count = program.micro_batches
+    parts = f" in {count} micro-batches" if count > 1 else ""
+    heading = f"algorithms at batch size {batch_size:d}{parts}, compiled hand, {precision}"
+    heading += "; tuned by `byhand tune`" * bool(tuning.in_use().factors)
+    return f"{wrapped(heading, '  ')}\n{algorithm_table.table(program.algorithms)}"
 
 
 def _draw(network: nn.Model, path: Path) -> None:

@@ -131,7 +131,8 @@ class Trainer(Hinted):
         self.curve: list[list[float]] = []  # (epoch, loss, accuracy) at about a hundred points
 
     def __repr__(self) -> str:
-        done = f"batch {self.batch_size}, hand {self.hand}, {self.steps:,} steps"
+        precision = "" if self.precision == FLOAT32 else f", precision {self.precision}"
+        done = f"batch {self.batch_size}, hand {self.hand}{precision}, {self.steps:,} steps"
         return f"<trainer of {self.model.name}: {self.optimizer}, {done}>"
 
     @property
