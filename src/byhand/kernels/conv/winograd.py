@@ -6,10 +6,10 @@ A tile of m x m outputs sees (m + 2)^2 inputs. Tiles and filters are transformed
 products are transformed to outputs; winograd_arrays.py has the matrices, where they come from, and the sums as arrays. For each
 of the (m + 2)^2 elements the sum over channels is a matrix product (tiles, C) x (C, K): that is where the time goes, and the
 register tile does it. Larger tiles save more products, and cost more: in transforms, at edges (an image of 14 pixels has 3.5
-tiles of 4), in memory for the filters, and in digits. Errors of an output, in parts of the largest sum of |x * weight|:
-first of random numbers, then the worst seen (sums of equal numbers, outliers, wide ranges):
+tiles of 4), in memory for the filters, and in digits. Errors of an output, in parts of the largest sum of |x * weight|, of 256
+channels: first of random numbers, then the worst that a search finds (all channels equal, so that roundings add up):
 
-    direct  3e-7, 3e-5     2x2  1e-7, 3e-6     4x4  2e-6, 3e-5     6x6  3e-6, 6e-5
+    direct  3e-7, 5e-5     2x2  1e-7, 1e-5     4x4  2e-6, 3e-4     6x6  3e-6, 5e-4
 
 The unit is that of the largest output near by: an outlier costs all outputs of its tile digits, not only those that see it.
 
@@ -95,7 +95,7 @@ LAUNCH_FLOPS = 150_000
 MIN_TILE_ROWS = 4
 
 # The bounds of the error, see Algorithm.
-ERRORS = {2: 1e-5, 4: 5e-5, 6: 1e-4}
+ERRORS = {2: 2e-5, 4: 5e-4, 6: 1e-3}
 
 
 @cache
