@@ -32,6 +32,8 @@ LibraryState = tuple[str, str, tuple[bytes, bytes]]
 
 NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # to open a pipe in a file's place does not wait for its writer
 
+DIGEST_CHARACTERS = 64  # of a SHA-256 hash
+
 # Functions that are called with a kernel's name before it is built, to show progress.
 BUILD_LISTENERS: list[Callable[[str], None]] = []
 COMPILING = "compiling new kernels for this processor"
@@ -62,17 +64,28 @@ def key(*parts: object) -> str:
 def load(name: str) -> tuple[str, LibraryState] | None:
     """Return (the entry's symbol, the library), or None where the file is missing, damaged, or not to be trusted."""
     with suppress(OSError, ValueError, FileError):
-        content = read_own(cache_folder("kernels") / f"{name}.kernel")
-        digest, body = content[:64], content[64:]
-        if hashlib.sha256(body).hexdigest().encode() != digest:
-            return None
-        line, _, rest = body.partition(b"\n")
+        line, _, rest = read_hashed(cache_folder("kernels") / f"{name}.kernel").partition(b"\n")
         key_inside, symbol, library, size = json.loads(line)
         if key_inside != name:
             _distrust(f"{name}.kernel holds another kernel")
             return None
         return symbol, (library, "object", (rest[:size], rest[size:]))
     return None
+
+
+def read_hashed(path: Path) -> bytes:
+    """Return what `write_hashed` wrote; raises ValueError where the file is damaged, OSError where it is not to be trusted."""
+    content = read_own(path)
+    digest, body = content[:DIGEST_CHARACTERS], content[DIGEST_CHARACTERS:]
+    if hashlib.sha256(body).hexdigest().encode() != digest:
+        raise ValueError(f"{path.name} is damaged")
+    return body
+
+
+def write_hashed(path: Path, body: bytes) -> None:
+    """Write a file of this user alone, its hash first; where the disk is full or read-only, nothing is written."""
+    with suppress(OSError, FileError):
+        write_whole(path, hashlib.sha256(body).hexdigest().encode() + body, mode=0o600)
 
 
 def read_own(path: Path) -> bytes:
@@ -123,10 +136,8 @@ def store(name: str, symbol: str, state: LibraryState) -> None:
     if how != "object":
         return
     line = json.dumps([name, symbol, library, len(data[0])]).encode()
-    body = line + b"\n" + data[0] + data[1]
-    content = hashlib.sha256(body).hexdigest().encode() + body
     with suppress(OSError, FileError):
-        write_whole(cache_folder("kernels") / f"{name}.kernel", content, mode=0o600)
+        write_hashed(cache_folder("kernels") / f"{name}.kernel", line + b"\n" + data[0] + data[1])
 
 
 class CacheInfo(NamedTuple):
