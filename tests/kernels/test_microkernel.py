@@ -8,7 +8,7 @@ import pytest
 
 from byhand.kernels import kernel, launch
 from byhand.kernels.microkernel.activation import activation_steps
-from byhand.kernels.microkernel.microkernel import scatter, tile, tile_of_list, tile_per_channel, tile_per_tap
+from byhand.kernels.microkernel.microkernel import scatter, tile, tile_of_list, tile_per_channel
 from byhand.kernels.microkernel.operands import ADD, BIAS, CAP, RELU, RESIDUAL, SCALE, ZERO, A, B, C, Epilogue, Extent
 from byhand.kernels.runtime.cpu import TARGETS, vector_unit
 from tests.kernels import process
@@ -35,7 +35,6 @@ def run_scatter(source, places, numbers, target, rows, columns, block):
 KINDS = {  # the kernel; whether a and b have a number for each column; whether segments are of length 1
     "tile": (run_kernel(tile), 0, 1, False),
     "tile_per_channel": (run_kernel(tile_per_channel), 1, 1, False),
-    "tile_per_tap": (run_kernel(tile_per_tap), 1, 1, True),
     "tile_of_list": (run_kernel(tile_of_list), 1, 0, True),
 }
 DTYPES = (np.float32, np.float64)

@@ -10,6 +10,7 @@ import numpy as np
 from byhand.errors import ByhandError
 from byhand.kernels.conv import direct, gemv, packed, sparse, weights_plan
 from byhand.kernels.conv import plan as conv_plan
+from byhand.kernels.conv.depthwise import MAX_STRIPS, MIN_BLOCK_FLOPS
 from byhand.kernels.conv.transposed import TRANSPOSED_MAX_ROWS
 from byhand.kernels.runtime.cpu import cache_size, vector_unit
 from byhand.ops import REGISTRY
@@ -65,7 +66,7 @@ def flops(draw, sizes):
 
 def strip(draw, sizes):
     """An image that fills the part of a cache that a block may fill."""
-    room = draw.choice([cache_size(2) / 2, 2 * cache_size(1)])
+    room = cache_size(2) / 2
     sizes["images"], sizes["kernel"] = draw.integer(1, 2), draw.choice([(1, 1), (3, 3)])
     depth, filters, groups = draw.integer(1, 4), draw.integer(1, 4), draw.integer(1, 3)
     width = draw.integer(20, 120)
@@ -78,8 +79,8 @@ def depthwise(draw, sizes):
     groups = draw.choice([draw.near(draw.columns, 4), draw.integer(2, 90)])
     sizes |= {"groups": groups, "depth": 1, "filters_per_group": 1}
     width = draw.integer(4, 60)
-    room = draw.choice([2 * cache_size(1), 2 * cache_size(1) * conv_plan.MIN_BLOCKS])
-    sizes["out"] = draw.near(room / (2 * draw.size * width * sizes["groups"])), width
+    row_flops = 2 * width * sizes["groups"] * prod(sizes["kernel"])
+    sizes["out"] = draw.near(draw.choice([1, MAX_STRIPS]) * MIN_BLOCK_FLOPS / row_flops), width
 
 
 def groups(draw, sizes):

@@ -34,7 +34,7 @@ class Channels(NamedTuple):
     depth: int  # channels that a filter sees
     filters_per_group: int
     columns: int  # of a tile
-    per_column: int  # channels from one column to the next: 1 depthwise, else 0
+    per_column: int  # channels from one column to the next: 1 in backward_weights of depthwise filters, else 0
 
 
 class PooledOutput(NamedTuple):

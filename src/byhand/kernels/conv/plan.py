@@ -122,7 +122,7 @@ def _forward_plan(
 def backward_data_plan(
     shape: ConvShape, images: int, itemsize: int, columns: int, pixel: int | None = None
 ) -> SweepPlan:
-    """Return the plan of grad_x, with transposed filters in panels (packed.py); depthwise ones are read as they lie.
+    """Return the plan of grad_x, with transposed filters in panels (packed.py).
 
     pixel: elements from a pixel of grad_y to the next, where they are more than its filters.
     """
@@ -133,8 +133,7 @@ def backward_data_plan(
     last_tap = prod(shape.kernel) - 1
 
     def weight_offset(r: int, s: int) -> int:
-        tap = r * shape.kernel[1] + s
-        return tap * shape.filters if shape.depthwise else (last_tap - tap) * shape.filters_per_group * columns
+        return (last_tap - r * shape.kernel[1] - s) * shape.filters_per_group * columns
 
     grad_y = SweepOperand(*shape.output, pixel or shape.filters, (1, 1))
     grad_x = SweepOperand(*shape.image, shape.channels, shape.stride)
@@ -155,12 +154,10 @@ def _blocking(shape: ConvShape, images: int, grid: tuple[int, int], row_bytes: i
     """Return the size of a block; grid: (rows, columns) of pixels, row_bytes: memory that a row of them touches.
 
     A block touches half of the L2 cache at most, and has pixels enough for MIN_BLOCK_TILES tiles, so that its reading of the
-    weights pays. Where that gives too few blocks for the threads, the tiles of filters are divided too. Depthwise there are
-    few weights, and each tile reads other channels of the same pixels: a block touches at most twice the L1 cache, so that
-    the lines of a pixel are still near when the next tile reads them.
+    weights pays. Where that gives too few blocks for the threads, the tiles of filters are divided too.
     """
     rows, columns = grid
-    block_bytes = 2 * cache_size(1) if shape.depthwise else cache_size(2) // 2
+    block_bytes = cache_size(2) // 2
     blocks_wanted = MIN_BLOCKS if shape.flops(images) > MIN_SHARED_FLOPS else 1
     images_per_block = min(block_bytes // max(1, rows * row_bytes), images // blocks_wanted)
     rows_per_block = rows

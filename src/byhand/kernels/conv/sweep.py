@@ -21,7 +21,7 @@ from byhand.kernels.conv.plan import (
     SEGMENT_LENGTH,
     TABLE_ROW,
 )
-from byhand.kernels.microkernel.microkernel import initial_of, tile, tile_per_tap
+from byhand.kernels.microkernel.microkernel import initial_of, tile
 from byhand.kernels.microkernel.operands import A, B, C, Extent
 from byhand.kernels.runtime.intrinsic import Intrinsic
 from byhand.kernels.runtime.kernel import Kernel, cdiv, kernel
@@ -61,9 +61,8 @@ def make_sweep_kernel(tile: Intrinsic, load: Callable[..., int] = start_of_block
             for filter_tile in range(first_tile, end_tile):
                 group, t = filter_tile // tiles, filter_tile % tiles
                 k = group * filters_per_group + t * columns  # the tile's first filter
-                channel = group * channels.depth + channels.per_column * t * columns  # the first that it reads
                 tile(
-                    A(x.array, x_start + channel, plan.a_rows[pixel:], plan.a_segments[segment:], 1),
+                    A(x.array, x_start + group * channels.depth, plan.a_rows[pixel:], plan.a_segments[segment:], 1),
                     B(
                         filters.array,
                         group * filters.group_step + t * filters.tile_step,
@@ -85,4 +84,3 @@ def make_sweep_kernel(tile: Intrinsic, load: Callable[..., int] = start_of_block
 
 
 sweep = make_sweep_kernel(tile)
-sweep_per_channel = make_sweep_kernel(tile_per_tap)  # depthwise: each column reads a channel of its own

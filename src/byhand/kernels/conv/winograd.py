@@ -17,8 +17,8 @@ worst data that a search finds (all channels equal, so that roundings add up):
 
 An outlier in an image increases the errors of all outputs of its tiles, not only of those that see it.
 
-Where bfloat16 is asked for, tiles of 2x2 multiply rounded numbers, in half the time (winograd_pairs.py). The errors are 1e-3, at
-worst 5e-3: up to twice those of a direct sum of rounded numbers. Those of 4x4 would be 5 to 10 times as large.
+Where bfloat16 is asked for, tiles of 2x2 multiply rounded numbers, in half the time (winograd_pairs.py). The errors are 1e-3,
+at worst 5e-3: up to twice those of a direct sum of rounded numbers. Those of 4x4 would be 5 to 10 times as large.
 
 Where there are many tiles, each thread takes a block of them through all steps, in its L2 cache. Where there are few (one
 image, deep layers), most of the memory is transformed filters, and each step is distributed by itself: threads then read

@@ -144,7 +144,6 @@ def _version(how: str) -> Callable[[], object]:
 tile = Intrinsic(_tile, _emit("matrix"), _version("matrix"))
 tile_bfloat16 = Intrinsic(_tile_bfloat16, _emit("bfloat16"), _version("bfloat16"))
 tile_per_channel = Intrinsic(_tile_per_channel, _emit("channel"), _version("channel"))
-tile_per_tap = Intrinsic(_tile_per_channel, _emit("tap"), _version("tap"))  # the same for segments of length 1
 tile_of_list = Intrinsic(_tile_of_list, _emit("list"), _version("list"))  # b: one number per segment of length 1
 
 # scatter(block: C, offsets, factors, target: C, rows, columns)

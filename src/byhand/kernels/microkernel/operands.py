@@ -18,7 +18,7 @@ ACTIVATION_STEP = 16  # times 1, 2, ...: after these steps, one of the activatio
 class A(NamedTuple):
     """The left operand: a[m, t, k] = array[start + rows[m] + segments[t] + k * step], the same for all columns.
 
-    `tile_per_channel` and `tile_per_tap` add n: there each column has an element of its own.
+    `tile_per_channel` adds n: there each column has an element of its own.
     """
 
     array: Array

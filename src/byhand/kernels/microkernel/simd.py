@@ -148,9 +148,14 @@ class Vectors:
         address = build.bitcast(self.at(pointer, WORD(n * self.lanes)), self.vector.as_pointer())
         if not self.masked:
             return build.load(address, align=self.align, typ=self.vector)
-        kind = ir.FunctionType(self.vector, [address.type, INT32, self.masks[n].type, self.vector])
+        return self.masked_load(address, self.masks[n])
+
+    def masked_load(self, address: Value, mask: Value) -> Value:
+        """Return the vector at an address, with 0 where a mask is not set: there, nothing is read."""
+        address = self.builder.bitcast(address, self.vector.as_pointer())
+        kind = ir.FunctionType(self.vector, [address.type, INT32, mask.type, self.vector])
         load = get_or_insert_function(self.function.module, kind, f"llvm.masked.load.{self.suffix}.p0")
-        return build.call(load, [address, INT32(self.align), self.masks[n], self.zero])
+        return self.builder.call(load, [address, INT32(self.align), mask, self.zero])
 
     def store(self, value: Value, pointer: Value, n: int) -> None:
         """Write a row's n-th vector."""
