@@ -341,7 +341,9 @@ def test_a_run_goes_on_with_its_tuning_table(small_data, tmp_path, monkeypatch):
     tuning.use(None)
     try:
         tuning.keep(table)
-        assert byhand("train", "article", "--data", small_data, "--epochs", 1, "--output", run).code == 0
+        done = byhand("train", "article", "--data", small_data, "--epochs", 1, "--output", run)
+        assert done.code == 0 and "hand: compiled    tuned by `byhand tune`    run: " in done.out
+        assert bh.Trainer.load(run).tuning.factors == table
         assert json.loads((run / "run.json").read_text())["tuning"] == table
         tuning.forget()
         assert tuning.in_use().factors == {}

@@ -126,7 +126,7 @@ class BenchmarkRun:
     def measure(self, rounds: int, seconds: float, hand: str) -> Row:
         """Measure every line and return the row."""
         self._find_sides(hand)
-        self.progress(f"measuring: {self.benchmark.title}")
+        self.progress(f"{translate('measuring')}: {self.benchmark.title}")
         rounds = min(rounds, self.benchmark.rounds or rounds)
         try:
             with spinning_processes(self.benchmark.spinning):
