@@ -13,7 +13,7 @@ from byhand.kernels import capture, compiled, conv, kernel, launch, scratch
 from byhand.kernels.conv import winograd_arrays
 from byhand.kernels.conv.algorithm import ALGORITHMS, force, names, supports, with_precision
 from byhand.kernels.conv.problem import PASSES, ConvShape, Problem
-from byhand.kernels.microkernel.bilinear_map import Grid, bilinear_map, bilinear_map_with_epilogue
+from byhand.kernels.microkernel.bilinear_map import Grid, bilinear_map, bilinear_map_rounded, bilinear_map_with_epilogue
 from byhand.kernels.microkernel.microkernel import epilogue
 from byhand.kernels.runtime.cpu import TARGETS, vector_unit
 from byhand.kernels.runtime.launch_graph import fixed_weights
@@ -326,6 +326,7 @@ def run(name, pass_name, dtype, shape, function, arrays):
 
 MATRIX = ((1.0, -2.0, 0.0), (0.5, 0.0, 3.0), (0.5, 0.0, -3.0), (0.0, 1.0, 1.0))
 apply_map, apply_map_with_epilogue = bilinear_map(MATRIX), bilinear_map_with_epilogue(MATRIX)
+apply_map_rounded = bilinear_map_rounded(MATRIX)
 
 
 @kernel
@@ -336,6 +337,28 @@ def run_map(x, y, length, block):
 @kernel
 def run_map_with_epilogue(x, y, length, epilogue, block):
     apply_map_with_epilogue(Grid(x, 1, 3 * length + 2, length), Grid(y, 2, 4 * length + 1, length), length, epilogue)
+
+
+@kernel
+def run_map_rounded(x, y, length, block):
+    apply_map_rounded(Grid(x, 1, 3 * length + 2, length), Grid(y, 2, 4 * length + 1, length), length)
+
+
+@needs_bfloat16
+@pytest.mark.parametrize("length", [1, 2, 15, 16, 17, 32, 39])
+def test_rounded_maps_write_the_nearest_bfloat16_numbers(length):
+    x = np.random.default_rng(5).standard_normal(2 * (3 * length + 2) + 3 * length + 1).astype(np.float32)
+    y = np.zeros(2 + 4 * (4 * length + 1), np.float32)
+    places = (2 + np.arange(4)[:, None] * (4 * length + 1) + np.arange(4) * length)[..., None] + np.arange(length)
+    put_x, words = map(GuardedBuffers().place, (x, np.zeros((places.max() + 2) // 2, np.float32)))
+    launch(run_map, 1, x, y, length)
+    launch(run_map_rounded, 1, put_x, words, length)
+    numbers = (words.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+    np.testing.assert_allclose(numbers[places], y[places], rtol=2.0**-8)
+    assert not np.delete(numbers, places.ravel()).any()
+    twin = np.zeros_like(words)
+    run_map_rounded.run((x, twin, length), 0, 0)
+    np.testing.assert_allclose((twin.view(np.uint16).astype(np.uint32) << 16).view(np.float32), numbers, rtol=2.0**-7)
 
 
 def check_bilinear_maps():

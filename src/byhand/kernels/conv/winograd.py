@@ -93,7 +93,7 @@ CHUNK_TILES_PER_CHANNEL = {FLOAT32: 0, BF16: 2}
 
 # Costs, in FLOPs that the register tile does meanwhile, of an element that a transform writes (of images and filters) or reads
 # (of products). Fitted to the CPU time of 136 problems (Zen 4, AVX-512).
-IMAGE_FLOPS, OUTPUT_FLOPS = {FLOAT32: 25, BF16: 22}, 20
+IMAGE_FLOPS, OUTPUT_FLOPS = {FLOAT32: 25, BF16: 18}, 20
 FILTER_FLOPS = {FLOAT32: 40, BF16: 90}
 
 # The same elements in backward_weights: of images, grad_y and sums.

@@ -1,8 +1,8 @@
 """The steps of Winograd's convolution in bfloat16: transforms in float32, products of rounded tiles and rounded filters.
 
 The register tile multiplies words of two bfloat16 numbers. What makes a pair is what the sum runs over (packed_pairs.py):
-channels in forward and backward_data, tiles in backward_weights. A transform writes float32 numbers to a patch in the L1
-cache, from which they are rounded into the planes:
+channels in forward and backward_data, tiles in backward_weights. Tiles of images are rounded as they are transformed; filters,
+and pairs of tiles, are transformed to a patch in the L1 cache, from which they are rounded into the planes:
 
     forward, backward_data   v (planes, tiles, C / 2)
                              u (planes, K / columns, C / 2, columns)
@@ -24,10 +24,10 @@ from byhand.kernels.conv.winograd_arrays import TAPS, matrices
 from byhand.kernels.conv.winograd_kernels import Steps, make_multiply_plane, scaled_taps
 from byhand.kernels.conv.winograd_operands import Planes
 from byhand.kernels.conv.winograd_tiles import tile_of
-from byhand.kernels.microkernel.bilinear_map import Grid, bilinear_map
+from byhand.kernels.microkernel.bilinear_map import Grid, bilinear_map, bilinear_map_rounded
 from byhand.kernels.microkernel.microkernel import no_epilogue, tile_bfloat16
 from byhand.kernels.microkernel.operands import A, B, C, Extent
-from byhand.kernels.microkernel.rounding import pair_rows, round_pairs
+from byhand.kernels.microkernel.rounding import pair_rows
 from byhand.kernels.runtime.cpu import CACHE_LINE_BYTES, vector_unit
 from byhand.kernels.runtime.intrinsic import Intrinsic
 from byhand.kernels.runtime.kernel import Kernel, cdiv, kernel
@@ -46,7 +46,7 @@ def bfloat16_steps(outputs: int) -> Steps:
     map_image, map_gradient = bilinear_map(matrices(outputs, TAPS).input), bilinear_map(matrices(TAPS, outputs).filter)
     return Steps(
         make_round_filters(outputs),
-        make_round_channels(map_image, size),
+        make_round_channels(bilinear_map_rounded(matrices(outputs, TAPS).input), size),
         make_multiply_plane(tile_bfloat16),
         make_round_tiles(map_image, size, size, PANEL_CHANNELS),
         make_round_tiles(map_gradient, outputs, size, vector_unit().tile_columns("f4")),
@@ -69,17 +69,14 @@ def panel_planes(tiles: int, channels: int, panel: int, planes: int, copies: int
 
 
 def make_round_channels(map_tile: Intrinsic, size: int) -> Callable[..., None]:
-    """Return the function that transforms tiles and rounds them to pairs of channels."""
-    planes = size * size
+    """Return the function that transforms tiles and rounds them: neighboring channels are pairs."""
 
     def round_channels(x, tiling, v, patches, first, end, row, worker):
-        start, step = worker * patches.size + planes * x.channels, x.channels + GAP
-        patch = Grid(patches.array, start, size * step, step)
+        row_step, step = 2 * size * v.plane_step, 2 * v.plane_step  # in numbers
         for t in range(first, end):
-            map_tile(tile_of(x, tiling, t, size, patches, worker), patch, x.channels)
             target = worker * v.worker_step + v.rows[row + t - first]
-            for plane in range(planes):
-                round_pairs(patch.array, start + plane * step, v.array, target + plane * v.plane_step, x.channels)
+            source = tile_of(x, tiling, t, size, patches, worker)
+            map_tile(source, Grid(v.array, 2 * target, row_step, step), x.channels)
 
     return round_channels
 

@@ -32,7 +32,8 @@ binding.initialize_native_asmparser()  # `multiply_add_broadcast` is assembly, a
 LANES = 16  # words of a vector
 REAL = ir.FloatType()
 VECTOR, INTEGERS = ir.VectorType(REAL, LANES), ir.VectorType(INT32, LANES)
-HALVES = ir.VectorType(ir.IntType(16), 2 * LANES)
+BITS = ir.IntType(16)  # of a bfloat16 number
+HALVES = ir.VectorType(BITS, 2 * LANES)
 INTERLEAVED = [lane // 2 + lane % 2 * LANES for lane in range(2 * LANES)]  # the first, the one a vector further, ...
 
 
@@ -75,6 +76,23 @@ def multiply_add_broadcast(builder: IRBuilder, a: Value, at: Value, b: Value, to
     kind = ir.FunctionType(total.type, [a.type, at.type, b.type, total.type])
     assembly = f"vdpbf16ps ($1,$2,4){{1to{lanes}}}, $3, $0"
     return builder.asm(kind, assembly, "=v,r,r,v,0,~{memory}", [a, at, b, total], side_effect=False)
+
+
+def store_rounded(builder: IRBuilder, value: Value, pointer: Value, mask: Value | None) -> None:
+    """Write a vector of float32 numbers, or those that a mask leaves, rounded, side by side."""
+    numbers = ir.VectorType(BFloat(), LANES)
+    convert = get_or_insert_function(
+        builder.module, ir.FunctionType(numbers, [VECTOR]), "llvm.x86.avx512bf16.cvtneps2bf16.512"
+    )
+    vector = ir.VectorType(BITS, LANES)
+    bits = builder.bitcast(builder.call(convert, [value]), vector)
+    address = builder.bitcast(pointer, vector.as_pointer())
+    if mask is None:
+        builder.store(bits, address, align=2)
+        return
+    kind = ir.FunctionType(ir.VoidType(), [vector, address.type, INT32, mask.type])
+    store = get_or_insert_function(builder.module, kind, f"llvm.masked.store.v{LANES}i16.p0")
+    builder.call(store, [bits, address, INT32(2), mask])
 
 
 @intrinsic
