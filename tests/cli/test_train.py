@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -14,6 +15,7 @@ from PIL import Image
 import byhand as bh
 from byhand.kernels.conv import tuning
 from byhand.kernels.runtime.cpu import vector_unit
+from byhand.program import precision
 from byhand.program.precision import NO_BFLOAT16
 from tests.cli.run_cli import byhand, small_mnist
 
@@ -283,6 +285,15 @@ def test_a_changed_run_json_gets_one_line(change, says, small_data, tmp_path):
 def test_a_run_without_a_checkpoint_is_started(small_data, tmp_path):
     bh.Run.create(tmp_path / "run", run_settings(small_data))
     assert byhand("train", "--resume", "--output", tmp_path / "run", "--json").code == 0
+
+
+def test_a_run_in_bfloat16_goes_on_where_there_is_none(small_data, tmp_path, monkeypatch):
+    bh.Run.create(tmp_path / "run", run_settings(small_data) | {"precision": "bf16", "hand": "compiled"})
+    monkeypatch.setattr(precision, "vector_unit", lambda: replace(vector_unit(), bfloat16=False))
+    precision._warn_once.cache_clear()
+    done = byhand("train", "--resume", "--output", tmp_path / "run")
+    assert done.code == 0 and "Warning" not in done.err
+    assert done.out.count(NO_BFLOAT16) == 1
 
 
 def run_settings(data):
