@@ -150,6 +150,7 @@ def test_a_caller_whose_workers_rest_runs_alone_and_wakes_one_that_has_rested(po
     assert not own.alone(without_threads)
     assert word(rested, own.ASLEEP).value == 1
     word(without_threads, own.RESTING).value, word(rested, own.ASLEEP_UNTIL).value = 2, 0
+    word(without_threads, own.LOOKED).value = 0
     assert own.alone(without_threads)
     assert word(rested, own.ASLEEP).value == 0
 

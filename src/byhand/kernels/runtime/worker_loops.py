@@ -47,6 +47,8 @@ from byhand.kernels.runtime.worker_pool import (
     GENERATION,
     GENERATION_MASK,
     LIMIT,
+    LOOK_NANOSECONDS,
+    LOOKED,
     LOST_NANOSECONDS,
     MAX_BLOCKS,
     MAX_LACK_FRACTION,
@@ -169,11 +171,14 @@ def run(table: int, count: int, advances: int, advance_count: int, steps: int, w
 
 @njit(error_model="numpy")
 def alone(pool: int) -> bool:
-    """Tell whether all workers rest; wake one that has rested long enough."""
+    """Tell whether all workers rest; now and then, wake one that has rested long enough."""
     resting, workers = relaxed_load(pool + RESTING), load_word(pool + WORKERS)
     if resting > 0:
-        relaxed_store(pool + CORE, current_core())
-        wake_one(pool, workers)
+        now = nanoseconds(CLOCK_MONOTONIC)
+        if now - relaxed_load(pool + LOOKED) > LOOK_NANOSECONDS:
+            relaxed_store(pool + LOOKED, now)
+            relaxed_store(pool + CORE, current_core())
+            wake_one(pool, workers)
     return bool(resting >= workers - 1)
 
 
@@ -310,7 +315,7 @@ def wait_until_woken(pool: int, record: int, seen: int, shortest: int) -> int:
         futex(record + ASLEEP, FUTEX_WAIT, 1)  # it returns at once where ASLEEP is no longer 1
     atomic_store(record + ASLEEP, 0)
     woken = relaxed_load(record + WOKEN)
-    return woken if woken > started else nanoseconds(CLOCK_MONOTONIC)
+    return int(woken if woken > started else nanoseconds(CLOCK_MONOTONIC))
 
 
 def stop(pool: int) -> None:

@@ -13,6 +13,7 @@ GENERATION, ENTRY, ADDRESS, BLOCKS, RANGES, LIMIT, CORE = (WORD_BYTES * i for i 
 DONE, OWNED, SLEEPERS, STOPPED = (COUNTER_BYTES * i for i in range(1, 5))
 WAITING = DONE + WORD_BYTES  # whether the caller sleeps until a block is done
 RESTING = SLEEPERS + WORD_BYTES  # how many workers rest because their cores are busy; they are no sleepers
+LOOKED = RESTING + WORD_BYTES  # when a caller last looked whether one of them has rested long enough
 WORKERS = STOPPED + WORD_BYTES  # the caller too
 # A record for each worker: its counter; whether it sleeps, and until when it is not to be woken; its pool and its number.
 RECORDS = 5 * COUNTER_BYTES
@@ -41,6 +42,7 @@ LOST_NANOSECONDS = 1_000_000  # without a core, in a spin that takes 100 us
 # loses its core meanwhile, it rests twice as long. So on a busy machine the caller soon runs alone, and the longest rest is how
 # long workers still stay away when the machine is quiet again.
 MIN_REST_NANOSECONDS, MAX_REST_NANOSECONDS = 8_000_000, 512_000_000
+LOOK_NANOSECONDS = 1_000_000  # from one look for a worker that has rested long enough to the next
 PROBATION_NANOSECONDS = 12_000_000
 PROBATION_PAUSES = 64  # between two looks at the clock
 # A worker that has to rest again so soon after its probation goes on with rests that are twice as long.
