@@ -36,6 +36,9 @@ from byhand.kernels.runtime.llvm import (
 # weights and an element of x take 15 of the 16 registers.
 TILE_PIXELS = (7, 3, 1)
 
+# The same for channels that are fewer than a vector: less code.
+MASKED_TILE_PIXELS = (7, 1)
+
 
 class RowArguments(NamedTuple):
     """The arguments of the function of a row: pointers to the first element of each operand, steps, and counts.
@@ -163,7 +166,7 @@ class DepthwiseRow(Vectors):
         build.position_at_end(rest)
         self.masked = True
         self.make_masks(build.sub(given.channels, whole))
-        self._tiles(whole, given.channels, TILE_PIXELS[1:])
+        self._tiles(whole, given.channels, MASKED_TILE_PIXELS)
         build.branch(done)
         build.position_at_end(done)
         build.ret_void()
