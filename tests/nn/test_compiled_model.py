@@ -131,6 +131,15 @@ def test_images_are_checked_as_by_the_model():
         compiled.predict(np.zeros((1, 6, 6, 2), np.int64))
 
 
+def test_to_compile_warns_of_no_images(recwarn):
+    x = nn.Input(6, 6, 3)
+    model = nn.Model(x, nn.Linear(2)(nn.Flatten()(x)))
+    images = np.random.default_rng(0).normal(3, 1, (20, 6, 6, 3)).astype(np.float32)
+    model.fit(images, np.arange(20) % 2, epochs=1, quiet=True)
+    model.compile(2)
+    assert not recwarn.list
+
+
 def test_it_is_no_copy_of_itself():
     compiled = small().compile()
     for duplicate in (copy.copy, copy.deepcopy, pickle.dumps):

@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 from byhand.kernels.microkernel.activation_ir import call_activate
 from byhand.kernels.microkernel.operands import ADD, BIAS, RELU, RESIDUAL, SCALE
-from byhand.kernels.microkernel.rounding_ir import multiply_add_pairs
+from byhand.kernels.microkernel.rounding_ir import multiply_add_broadcast, multiply_add_pairs
 from byhand.kernels.microkernel.scatter_ir import SCATTER_ROWS, Scatter, ScatterArguments
 from byhand.kernels.microkernel.simd import REALS, Vectors, element, operands
 from byhand.kernels.runtime.cpu import vector_unit
@@ -46,6 +46,9 @@ LIST_ROWS = (5, 3, 1)
 # Rows of a tile of a single vector. Each row needs an address in one of the 16 general registers; beyond 9 rows some addresses
 # are reloaded from the stack for each k. A tile of two vectors hides that: it does twice the arithmetic per address.
 MAX_SINGLE_VECTOR_ROWS = 9
+
+# Steps k by which a whole tile prefetches b: where b comes from memory (filters of deep layers, one image), sums hide the wait.
+PREFETCH_STEPS = 32
 
 
 class TileForm(NamedTuple):
@@ -262,7 +265,7 @@ class MacroKernel(Vectors):
         )
         sums = self._first_sums(c_rows)
         for row in c_rows:  # while the sums are computed
-            self.prefetch_row(row)
+            self.prefetch_row(row, write=True)
         before, head, body, after = build.block, new(), new(), new()
         build.branch(head)
 
@@ -298,6 +301,8 @@ class MacroKernel(Vectors):
         running = [build.phi(self.vector) for _ in sums]
         for phi, value in zip([k, at, by, *running], [WORD(0), offset, b_start, *sums]):
             phi.add_incoming(value, before)
+        if len(a_rows) == vector_unit().tile_rows:
+            self.prefetch_row(self.at(by, build.mul(self.given.b_step, WORD(PREFETCH_STEPS))), write=False)
         results = self._products(a_rows, at, by, running)
         k_next = build.add(k, WORD(1))
         steps = [k_next, build.add(at, self.given.a_step), self.at(by, self.given.b_step), *results]
@@ -312,6 +317,9 @@ class MacroKernel(Vectors):
         build, columns, results = self.builder, range(self.vectors), []
         b = [self.load(by, n) for n in columns] if self.form.b_wide else [self.broadcast(by)] * self.vectors
         for i, row in enumerate(a_rows):
+            if self.form.pairs and self.vectors == 1:
+                results.append(multiply_add_broadcast(build, row, at, b[0], sums[i]))
+                continue
             address = self.at(row, at)
             a = (
                 [self.load(address, n) for n in columns]

@@ -188,10 +188,11 @@ class Vectors:
         positive = [build.select(build.fcmp_ordered("<", value, self.zero), self.zero, value) for value in values]
         return [build.select(build.fcmp_ordered(">", value, highest), highest, value) for value in positive]
 
-    def prefetch_row(self, pointer: Value) -> None:
-        """Prefetch the cache lines of a row that is about to be written."""
-        for n in range(self.vectors):
-            prefetch_line(self.builder, self.at(pointer, WORD(n * self.lanes)), True)
+    def prefetch_row(self, pointer: Value, write: bool) -> None:
+        """Prefetch the cache lines of a row, for reading or for writing."""
+        vectors_of_line = max(1, CACHE_LINE_BYTES // (self.lanes * self.align))
+        for n in range(0, self.vectors, vectors_of_line):
+            prefetch_line(self.builder, self.at(pointer, WORD(n * self.lanes)), write)
 
     def multiply_add(self, a: Value, b: Value, total: Value) -> Value:
         """Return a * b + total, in one rounding where the processor has it."""
