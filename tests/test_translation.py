@@ -286,7 +286,7 @@ def test_error_line(chinese, tmp_path):
     ("words", "said"),
     [
         (("--precision", "half"), "没有精度 'half'；请写 bf16；CPU 有的是 bfloat16，不是 float16"),
-        (("a", "b"), "多余的参数（a b）（见 byhand show --help）"),
+        (("a", "b"), "多余的参数：a b（见 byhand show --help）"),
     ],
 )
 def test_usage_errors(chinese, words, said):
