@@ -14,6 +14,7 @@ from PIL import Image
 
 import byhand as bh
 from byhand import onnx
+from byhand.kernels.conv import tuning, tuning_measurement
 from tests.cli.run_cli import byhand, small_mnist
 from tests.test_printed_commands import ALL, ROOT
 
@@ -60,9 +61,12 @@ def filled_in(line, folder):
     return words
 
 
-def test_documented_commands_run(workplace, monkeypatch):
+def test_documented_commands_run(workplace, monkeypatch, tmp_path):
     """In one test: a worker of pytest-xdist prepares the folder once."""
     monkeypatch.setattr(webbrowser, "open", lambda address: True)
+    monkeypatch.setattr(tuning, "cache_folder", lambda name: tmp_path)  # not the table of the person who runs the tests
+    monkeypatch.setattr(tuning_measurement, "TURN_SECONDS", 1e-4)
+    monkeypatch.setattr(tuning_measurement, "MAX_SPREAD", 1e9)  # other tests run beside
     calls = {tuple(filled_in(line, workplace)): line for line in LINES}
     assert len(calls) > 20
     for words, line in calls.items():

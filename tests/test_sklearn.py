@@ -23,6 +23,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import byhand as bh
 from byhand import nn
 from byhand.data.stratified_split import stratified_split
+from byhand.kernels.runtime.cpu import vector_unit
 from byhand.sklearn import CNNClassifier
 
 DIGITS = load_digits()
@@ -42,6 +43,16 @@ def fitted(images=PIXELS, **settings):
 @parametrize_with_checks([CNNClassifier(), CNNClassifier(early_stopping=True)])
 def test_scikit_learns_own_checks(estimator, check):
     check(estimator)
+
+
+@pytest.mark.skipif(not vector_unit().bfloat16, reason="this CPU has no bfloat16")
+def test_precision_is_that_of_fit_and_of_predict():
+    half, whole = fitted(precision="bf16"), fitted()
+    assert (half.predict(PIXELS[TEST]) == whole.predict(PIXELS[TEST])).mean() > 0.9
+    assert not np.array_equal(half.predict_proba(PIXELS[TEST]), whole.predict_proba(PIXELS[TEST]))
+    assert not np.array_equal(
+        half.predict_proba(PIXELS[TEST]), half.set_params(precision="float32").predict_proba(PIXELS[TEST])
+    )
 
 
 # accuracy, pipelines and searches -------------------------------------------------------------------------------------
@@ -305,6 +316,7 @@ def test_verbose_prints_each_epoch(capsys):
         ({"augment": 5}, "augment is 5; expected a bh.data.Augment"),
         ({"augment": "shift=9"}, "shift is 9 pixels, but the images have 8 x 8"),
         ({"random_state": "x"}, "'x' cannot be used to seed"),
+        ({"precision": "fp16"}, "there is no precision 'fp16'; write bf16"),
     ],
 )
 def test_impossible_settings_are_refused(settings, message):

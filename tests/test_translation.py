@@ -282,6 +282,17 @@ def test_error_line(chinese, tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--precision", "half"), "没有精度 'half'；请写 bf16；CPU 有的是 bfloat16，不是 float16"),
+        (("a", "b"), "多余的参数：a b（见 byhand show --help）"),
+    ],
+)
+def test_usage_errors(chinese, words, said):
+    assert byhand("show", "lenet5", *words).complaint == said
+
+
 def test_unknown_language_is_told(monkeypatch, tmp_path):
     monkeypatch.setenv("BYHAND_LANGUAGE", "fr")
     done = byhand("--version", folder=tmp_path)

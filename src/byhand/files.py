@@ -147,6 +147,9 @@ def _sync_folder(folder: Path) -> None:
 # The cache folder -------------------------------------------------------------------------------------------------------
 
 
+TEMPORARY_CACHE = "byhand-"  # begins the name of a temporary folder
+
+
 def cache_folder(name: str) -> Path:
     """Return a subfolder of the cache, which nobody else can write to or read.
 
@@ -163,6 +166,11 @@ def cache_folder(name: str) -> Path:
     folder = _private_folder() / name
     folder.mkdir(0o700, exist_ok=True)
     return folder
+
+
+def outlives_process(folder: Path) -> bool:
+    """Tell whether a folder of the cache is in the user's own, which later processes find, not in a temporary one."""
+    return not folder.parent.name.startswith(TEMPORARY_CACHE)
 
 
 def _user_cache() -> Path:
@@ -186,7 +194,7 @@ def _make_private(folder: Path) -> bool:
 @cache
 def _private_folder() -> Path:
     try:
-        return Path(tempfile.mkdtemp(prefix="byhand-"))
+        return Path(tempfile.mkdtemp(prefix=TEMPORARY_CACHE))
     except OSError as error:
         raise FileError(
             f"no folder can be written for the cache ({error.strerror}); set BYHAND_CACHE to one that can"

@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -261,10 +262,11 @@ def test_the_command_prints_one_object(tmp_path, monkeypatch):
 
 
 def test_the_chosen_lines_alone_are_measured():
-    assert list(runner._chosen("inference", False, ["v3_sm", "shuffle"]).lines) == [
-        "shufflenet_v2_x1_0",
-        "mobilenet_v3_small",
-    ]
+    chosen = runner.choose_lines(["lenet5", "inference", "resnet20"], False, ["v3_sm", "shuffle"])
+    assert {name: list(benchmark.lines) for name, benchmark in chosen.items()} == {
+        "inference": ["shufflenet_v2_x1_0", "mobilenet_v3_small"]
+    }
+    assert list(runner.choose_lines(list(runner.BENCHMARKS), False, ["lenet5"])) == ["lenet5", "busy"]
     assert (
         "no line of inference contains x9; choose from: resnet50, vgg19"
         in byhand("bench", "inference", "--only", "x9").complaint
@@ -275,3 +277,31 @@ def test_invalid_arguments_get_one_line():
     assert "there is no benchmark 'lenet'; did you mean 'lenet5'?" in byhand("bench", "lenet").complaint
     assert "unknown value 'foot' for --hand" in byhand("bench", "--hand", "foot").complaint
     assert "--rounds" in byhand("bench", "--rounds", 0).complaint
+    assert (
+        byhand("bench", "inference", "--only", "alex", "vgg").complaint
+        == "there is no benchmark 'vgg'; to choose its lines too, write --only vgg"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("onnx-suite", "--busy"), "onnx-suite takes no --busy; leave it out"),
+        (("onnx-suite", "--quick"), "onnx-suite takes no --quick; leave it out"),
+        (("scaling", "--only", "x"), "scaling takes no --only; leave it out"),
+        (("scaling", "--rounds", 2), "scaling takes no --rounds; leave it out"),
+        (("scaling", "--record"), "the history holds no scaling"),
+        (("inference", "--record", "--only", "vgg"), "the history holds whole benchmarks"),
+    ],
+)
+def test_what_a_table_of_its_own_does_not_take_is_refused(words, says):
+    assert says in byhand("bench", *words).complaint
+
+
+def test_rounds_that_are_given_count_beside_quick(monkeypatch):
+    command = import_module("byhand.cli.bench")
+    seen = []
+    monkeypatch.setattr(command, "measure", lambda names, **settings: seen.append(settings["rounds"]) or {"rows": []})
+    for words in ((), ("--quick",), ("--quick", "--rounds", 3)):
+        byhand("bench", "lenet5", "--json", *words)
+    assert seen == [5, 1, 3]

@@ -16,6 +16,8 @@ from PIL import Image
 import byhand as bh
 from byhand import nn, onnx
 from byhand.data import digits, mnist, photos
+from byhand.kernels.conv import tuning
+from byhand.kernels.conv.tuning import TuningTable
 from byhand.models.architecture import IMAGENET_MEAN, IMAGENET_STD
 from tests.cli.run_cli import byhand
 
@@ -318,6 +320,20 @@ def test_show_names_the_algorithms_that_its_program_names():
         assert comments == [row[1] for row in rows]
         backward = re.findall(r"; (?:grad_x: (\w+), )?grad_weight: (\w+)$", program, re.MULTILINE)
         assert backward == [(row[2].strip("-"), row[3]) for row in reversed(rows)]
+
+
+def test_show_names_precision_and_tuning_table():
+    assert "compiled hand, bf16\n" in byhand("show", "lenet5", "--precision", "bf16").out.replace("float32\n", "bf16\n")
+    with tuning.using(TuningTable({"direct": {"forward": 1.1}})):
+        assert "compiled hand, float32; tuned by `byhand tune`\n" in byhand("show", "lenet5").out
+        shown = json.loads(byhand("show", "lenet5", "--json").out)
+    assert (shown["precision"], shown["tuned"]) == ("float32", True)
+
+
+def test_show_prints_nothing_where_the_forced_algorithm_is_none():
+    done = byhand("show", "lenet5", BYHAND_CONV="winograd4x4")
+    assert (done.code, done.out) == (2, "")
+    assert done.complaint.startswith("BYHAND_CONV is winograd4x4; it does not apply to the forward of a conv2d")
 
 
 def test_show_names_a_forced_algorithm():

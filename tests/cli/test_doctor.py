@@ -31,7 +31,7 @@ def test_all_is_well():
     assert (done.code, done.err) == (0, "")
     lines = [line.split() for line in done.out.splitlines()]
     assert [line[0] for line in lines if line[0] in ("ok", "problem")] == ["ok"] * 4
-    assert "compiled, with the results of NumPy" in done.out
+    assert "compiled; a convolution agrees with NumPy's" in done.out
 
 
 def test_problems_are_named_and_end_with_exit_code_1(monkeypatch):
@@ -80,12 +80,12 @@ def test_the_limits_of_the_machine_are_measured(monkeypatch):
 
 def test_each_limit_has_a_line_with_its_meaning():
     lines = doctor.limits_as_text(LIMITS)
-    assert lines["launch"] == "0.31 microseconds: what each kernel of a network costs beside its work"
-    assert lines["launch, busy"].startswith("0.42 microseconds, 5.50 on average, beside 2 spinning processes: ")
-    assert lines["float32"].startswith("112 GFLOP/s a core, 221 on all threads: ")
-    assert lines["bfloat16"].startswith("224 GFLOP/s a core: ")
-    assert lines["memory"].startswith("20 GB/s a core, 31 on all threads: ")
-    assert lines["note"].startswith("other programs run: 50% of the cores' time is free")
+    assert lines["launch"] == "0.31 microseconds to start a kernel; each layer starts one or a few"
+    assert lines["launch, busy"].startswith("0.42 microseconds, 5.50 on average, while 2 other processes")
+    assert lines["float32"].startswith("112 GFLOP/s on one core, 221 on all threads (billions of ")
+    assert lines["bfloat16"].startswith("224 GFLOP/s on one core, with --precision bf16")
+    assert lines["memory"].startswith("20 GB/s on one core, 31 on all threads: how fast")
+    assert lines["note"].startswith("other programs left 50% of the cores' time")
     without = doctor.limits_as_text(LIMITS | {"busy": False, "gflops_of_a_core": {"float32": 112.0}})
     assert "note" not in without
-    assert without["bfloat16"].startswith("this processor has no products of bfloat16")
+    assert without["bfloat16"].startswith("this processor can't multiply bfloat16")

@@ -20,6 +20,7 @@ TITLES = (
     "parallel loop cost",
     "versions",
     "kernel cache",
+    "tuning table",
 )
 
 
@@ -54,6 +55,7 @@ def test_json_holds_the_same():
     assert found["versions"].keys() == {"numba", "llvmlite", "numpy", "python"}
     assert found["cache"]["kernels"] > 0
     assert found["cache"]["writable"] is True
+    assert found["tuning"]["used"] in (True, False) and found["tuning"]["file"].endswith(".json")
 
 
 def test_environment_settings_and_an_unwritable_cache_are_shown(tmp_path):

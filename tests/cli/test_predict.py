@@ -97,7 +97,7 @@ def test_bad_images_are_reported_and_the_others_predicted(run, tmp_path):
     ("words", "complaint"),
     [
         (("--csv", "--json"), "--json and --csv are two output formats"),
-        (("--precision", "fp16"), "there is no precision 'fp16'; CPUs have bfloat16 in place of float16: write bf16"),
+        (("--precision", "fp16"), "there is no precision 'fp16'; write bf16; CPUs have bfloat16 in place of float16"),
         (("--top-k", "0"), "--top-k is 0; expected a whole number, 1 or more"),
         (("empty",), "the folder empty contains no images"),
     ],

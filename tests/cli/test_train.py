@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -14,6 +15,7 @@ from PIL import Image
 import byhand as bh
 from byhand.kernels.conv import tuning
 from byhand.kernels.runtime.cpu import vector_unit
+from byhand.program import precision
 from byhand.program.precision import NO_BFLOAT16
 from tests.cli.run_cli import byhand, small_mnist
 
@@ -285,6 +287,15 @@ def test_a_run_without_a_checkpoint_is_started(small_data, tmp_path):
     assert byhand("train", "--resume", "--output", tmp_path / "run", "--json").code == 0
 
 
+def test_a_run_in_bfloat16_goes_on_where_there_is_none(small_data, tmp_path, monkeypatch):
+    bh.Run.create(tmp_path / "run", run_settings(small_data) | {"precision": "bf16", "hand": "compiled"})
+    monkeypatch.setattr(precision, "vector_unit", lambda: replace(vector_unit(), bfloat16=False))
+    precision._warn_once.cache_clear()
+    done = byhand("train", "--resume", "--output", tmp_path / "run")
+    assert done.code == 0 and "Warning" not in done.err
+    assert done.out.count(NO_BFLOAT16) == 1
+
+
 def run_settings(data):
     """Return what run.json holds before the first checkpoint."""
     return {
@@ -324,7 +335,7 @@ def test_a_pipe_that_is_closed_early_does_not_stop_training(small_data, tmp_path
 def test_the_precision_is_checked_used_and_kept(small_data, tmp_path):
     words = ("article", "--data", small_data, "--epochs", "1", "--output", tmp_path / "run", "--precision")
     assert byhand("train", *words, "bfloat16").complaint == "there is no precision 'bfloat16'; write bf16"
-    assert "is of the compiled hand" in byhand("train", *words, "bf16", "--hand", "loops").complaint
+    assert "is for the compiled hand" in byhand("train", *words, "bf16", "--hand", "loops").complaint
     has_bfloat16 = vector_unit().bfloat16
     done = byhand("train", *words, "bf16")
     assert done.code == 0
@@ -336,12 +347,14 @@ def test_the_precision_is_checked_used_and_kept(small_data, tmp_path):
 
 def test_a_run_goes_on_with_its_tuning_table(small_data, tmp_path, monkeypatch):
     run, table = tmp_path / "run", {"direct": {"forward": 2.0}}
-    monkeypatch.setenv("BYHAND_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(tuning, "cache_folder", lambda name: tmp_path)
     monkeypatch.delenv("BYHAND_TUNING")
     tuning.use(None)
     try:
         tuning.keep(table)
-        assert byhand("train", "article", "--data", small_data, "--epochs", 1, "--output", run).code == 0
+        done = byhand("train", "article", "--data", small_data, "--epochs", 1, "--output", run)
+        assert done.code == 0 and "hand: compiled    tuned by `byhand tune`    run: " in done.out
+        assert bh.Trainer.load(run).tuning.factors == table
         assert json.loads((run / "run.json").read_text())["tuning"] == table
         tuning.forget()
         assert tuning.in_use().factors == {}

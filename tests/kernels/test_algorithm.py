@@ -173,7 +173,7 @@ def test_sparse_does_not_apply_to_many_weights():
     assert choose(large).name == "winograd2x2"
     with (
         force("sparse"),
-        pytest.raises(ArgumentError, match="sparse does not apply to the backward_weights of a conv2d_max_pool"),
+        pytest.raises(ArgumentError, match="sparse; it does not apply to the backward_weights of a conv2d_max_pool"),
     ):
         choose(large)
 
@@ -220,14 +220,14 @@ def test_a_forced_algorithm_that_does_not_apply_is_refused(monkeypatch):
     with pytest.raises(ArgumentError) as raised:
         bh.conv2d(x, weight, groups=4)
     assert str(raised.value) == (
-        "the forced algorithm direct does not apply to the forward of a conv2d of 4 -> 4 channels, 3x3, stride (1, 1); "
+        "BYHAND_CONV is direct; it does not apply to the forward of a conv2d of 4 -> 4 channels, 3x3, stride (1, 1); "
         "use depthwise"
     )
 
 
 def test_a_name_that_none_has_is_refused(monkeypatch):
     monkeypatch.setenv("BYHAND_CONV", "winograt")
-    with pytest.raises(UnknownNameError, match="there is no convolution algorithm 'winograt'"):
+    with pytest.raises(UnknownNameError, match="there is no BYHAND_CONV 'winograt'"):
         bh.conv2d(np.zeros((1, 5, 5, 1)), np.zeros((3, 3, 1, 4)))
 
 

@@ -1,5 +1,6 @@
 """Launch graphs: a replay does what direct launches do, step by step and micro-batch by micro-batch."""
 
+from contextlib import suppress
 from functools import partial
 
 import numpy as np
@@ -201,6 +202,17 @@ def test_micro_batch_arguments_are_moved():
     graph.advance([x, y])
     graph.run(4)
     assert np.array_equal(y, 2 * x + 6)
+
+
+def test_a_micro_batch_that_fails_is_left():
+    def step():
+        with suppress(ZeroDivisionError), micro_batch():
+            raise ZeroDivisionError
+        launch(copy_of, 1, x, y)
+
+    x, y = np.ones(4), np.zeros(4)
+    graph, _ = capture(step)
+    assert [len(item) if isinstance(item, list) else item.name for item in graph.launches] == [1, "copy_of"]
 
 
 def test_scratch_memory_is_reused_by_the_next_call_and_not_shared_by_micro_batches():

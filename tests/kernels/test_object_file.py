@@ -74,6 +74,21 @@ def test_what_is_not_known_is_left_to_llvm(monkeypatch):
     assert object_file.load(content, entry) is None
 
 
+def test_no_damage_makes_it_raise():
+    rng, x = np.random.default_rng(0), np.zeros(1)
+    entry, library = object_of(failing, x, x)
+    content = np.frombuffer(library[2][0], np.uint8)
+    first_section = int.from_bytes(content[40:48].tobytes(), "little")
+    for start, end in ((0, 64), (first_section, content.size), (0, content.size)):
+        for _ in range(200):
+            damaged = content.copy()
+            damaged[rng.integers(start, end, 3)] = rng.integers(0, 256, 3)
+            object_file.load(damaged.tobytes(), entry)
+    without_symbols = content.copy()
+    without_symbols[first_section:] = 0
+    assert object_file.load(without_symbols.tobytes(), entry) is None
+
+
 def test_a_process_that_finds_its_kernels_imports_no_compiler():
     text = """
 import sys

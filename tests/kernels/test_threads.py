@@ -179,6 +179,15 @@ def test_byhand_threads_that_are_no_number_are_refused(count, monkeypatch):
         thread_pool.workers()
 
 
+def test_fewer_threads_than_asked_for_are_told_once(monkeypatch):
+    few = thread_pool.Threads("own", "", 1, thread_pool._no_loop, None, asked=4)
+    monkeypatch.setattr(thread_pool, "_threads", None)
+    monkeypatch.setattr(thread_pool, "_start", lambda: few)
+    with pytest.warns(UserWarning, match="1 of 4 threads could be started, and byhand computes with these"):
+        assert thread_pool.start() is few
+    assert thread_pool.start() is few
+
+
 def test_a_layer_that_is_none_is_refused():
     text = HEAD.replace("except ArgumentError:\n", "except ArgumentError as error:\n    print(error)\n")
     out = process.run(text, NUMBA_THREADING_LAYER="threads")

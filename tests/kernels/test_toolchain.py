@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from byhand.kernels.runtime import cache
 from byhand.kernels.runtime import toolchain as room
 from byhand.kernels.runtime.toolchain import toolchain
 
@@ -36,12 +37,29 @@ def test_it_is_asked_once(folder, monkeypatch):
     assert toolchain() == first
 
 
-@pytest.mark.parametrize("content", [b"", b"null", b"[1, 2]", b'{"numba": "1"}', json.dumps([1] * 5).encode()])
-def test_a_damaged_file_is_written_again(folder, content):
+@pytest.mark.parametrize("content", [b"null", b"[1, 2]", b'{"numba": "1"}', json.dumps([1] * 5).encode()])
+@pytest.mark.parametrize("hashed", [True, False])
+def test_a_file_that_holds_something_else_is_written_again(folder, content, hashed):
     first = toolchain()
     (file,) = folder.iterdir()
     whole = file.read_bytes()
-    file.write_bytes(content)
+    if hashed:
+        cache.write_hashed(file, content)
+    else:
+        file.write_bytes(content)
+    toolchain.cache_clear()
+    assert toolchain() == first
+    assert file.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: b"", lambda data: data.replace(b"+avx", b"-avx"), lambda data: b"[" * 100_000]
+)
+def test_a_damaged_file_is_written_again(folder, damage):
+    first = toolchain()
+    (file,) = folder.iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(damage(whole))
     toolchain.cache_clear()
     assert toolchain() == first
     assert file.read_bytes() == whole

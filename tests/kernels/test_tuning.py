@@ -4,10 +4,12 @@ import json
 
 import pytest
 
-from byhand.errors import ArgumentError
-from byhand.kernels.conv import tuning
-from byhand.kernels.conv.algorithm import ALGORITHMS, choose, supports
-from byhand.kernels.conv.tuning import Measurement, TunedShape
+import byhand as bh
+from byhand.errors import ArgumentError, FileError
+from byhand.kernels.conv import tuning, tuning_measurement
+from byhand.kernels.conv.algorithm import ALGORITHMS, choose
+from byhand.kernels.conv.tuning import TuningTable
+from byhand.kernels.conv.tuning_measurement import Measurement, TunedShape
 
 
 @pytest.fixture
@@ -23,7 +25,9 @@ def own_cache(tmp_path, monkeypatch):
 
 def some_problem():
     """Return a problem for which Winograd is chosen without a table."""
-    problem = next(problem for problem, shape in tuning.problems() if shape.channels == 64 and shape.kernel == 3)
+    problem = next(
+        problem for problem, shape in tuning_measurement.problems() if shape.channels == 64 and shape.kernel == 3
+    )
     problem = problem._replace(precision="float32")
     assert choose(problem).name == "winograd4x4"
     return problem
@@ -67,11 +71,45 @@ def test_another_setting_is_refused(own_cache, monkeypatch):
 @pytest.mark.parametrize(
     "text", ["", "[]", '{"factors": 3}', '{"factors": {"direct": {"forward": 1e9}}}', '{"factors": {"direct": 1}}']
 )
-def test_a_damaged_file_is_no_table(own_cache, text):
+def test_a_damaged_file_is_no_table_and_is_told_once(own_cache, text):
     tuning.keep({})
     tuning.table_path().write_text(text)
     tuning.use(None)
-    assert tuning.in_use().factors == {}
+    with pytest.warns(UserWarning, match=r"json is not used: it is damaged; .*byhand tune; .*byhand tune --forget$"):
+        assert tuning.in_use().factors == {}
+    assert tuning.in_use().factors == {}  # a second warning would be an error
+
+
+def test_a_table_of_other_estimates_is_not_used(own_cache):
+    tuning.keep({"winograd4x4": {"forward": 9.0}})
+    content = json.loads(tuning.table_path().read_text())
+    tuning.table_path().write_text(json.dumps(content | {"estimates": "of a year ago"}))
+    tuning.use(None)
+    with pytest.warns(UserWarning, match="corrects the estimates of another version of byhand; measure anew"):
+        assert tuning.in_use().factors == {}
+
+
+def test_within_a_block_another_table_is_used(own_cache):
+    problem = some_problem()
+    with tuning.using(TuningTable({"winograd4x4": {"forward": 9.0}})):
+        assert choose(problem).name != "winograd4x4"
+    assert choose(problem).name == "winograd4x4"
+
+
+def test_a_program_is_captured_with_the_table_of_its_text(own_cache):
+    model = bh.models.create("lenet5")
+    program = model.program(2)
+    tuning.use({"direct": {"forward": 9.0}, "packed": {"forward": 1.0}})
+    assert "conv1: direct" not in str(model.program(2))
+    with program.choices():
+        assert tuning.in_use().factors == {}
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_measurement(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("BYHAND_CACHE", str(tmp_path / "file"))
+    with pytest.raises(FileError, match="set BYHAND_CACHE to another one"):
+        tuning.check_folder()
 
 
 @pytest.mark.parametrize(
@@ -85,15 +123,28 @@ def test_what_is_no_table_is_refused(table):
 def test_each_algorithm_is_measured_beside_the_others():
     shape = TunedShape(1, 6, 8, 8, 3, 1)
     problem = some_problem()._replace(shape=shape.shape, images=1)
-    able = [algorithm for algorithm in ALGORITHMS.values() if supports(algorithm, problem)]
-    found = tuning.measure(able, problem, shape)
-    assert {"direct", "packed", "winograd4x4"} <= {measurement.algorithm for measurement in found}
-    assert all(measurement.seconds > 0 for measurement in found)
-    assert tuning.measure(able[:1], problem, shape) == []
+    found = tuning_measurement.measure(tuning_measurement.competitors(problem), problem, shape)
+    assert {"direct", "packed", "winograd4x4"} <= set(found.costs) == set(found.turns)
+    assert all(len(turns) == tuning_measurement.ROUNDS and min(turns) > 0 for turns in found.turns.values())
 
 
-def test_the_median_of_the_shapes_counts():
-    problem = some_problem()
-    found = [Measurement(problem, "direct", seconds, 1.0) for seconds in (1.0, 1.1, 9.0)]
-    found += [Measurement(problem, "packed", seconds, 1.0) for seconds in (2.2, 2.2, 0.1)]
-    assert tuning.fit(found) == {"direct": {"forward": 0.667}, "packed": {"forward": 1.333}}
+def measurements(*turns_of_winograd):
+    """Return measurements in which the cost of Winograd is half of that of direct, which takes a second."""
+    costs = {"direct": 2.0, "winograd4x4": 1.0}
+    return [Measurement(some_problem(), costs, {"direct": [1.0], "winograd4x4": turns}) for turns in turns_of_winograd]
+
+
+def test_the_fastest_turn_counts():
+    found = measurements([5.0, 1.0, 7.0], [1.0, 8.0, 9.0])
+    assert tuning_measurement.fit(found) == {"direct": {"forward": 1.0}, "winograd4x4": {"forward": 2.0}}
+
+
+def test_what_shapes_disagree_on_is_left_as_estimated():
+    assert tuning_measurement.fit(measurements([0.25], [1.0], [0.55]))["winograd4x4"]["forward"] == 1.0
+    assert tuning_measurement.fit(measurements([5.0]))["winograd4x4"]["forward"] == 1.0  # a single shape
+
+
+def test_slow_turns_tell_that_the_machine_is_busy():
+    assert tuning_measurement.spread(measurements([1.0, 1.02, 1.04])) < tuning_measurement.MAX_SPREAD
+    busy = Measurement(some_problem(), {}, {"direct": [2.0, 2.5, 3.0], "winograd4x4": [1.0, 1.75, 2.0]})
+    assert tuning_measurement.spread([busy]) == 0.5

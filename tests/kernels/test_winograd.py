@@ -285,6 +285,33 @@ def test_no_error_is_beyond_the_bound_of_the_algorithm(pass_name, kind):
                 assert np.abs(found - exact).max() <= algorithm.error * unit.max(), (algorithm.name, weight_kind)
 
 
+# Images and filters, the same in all channels, so that roundings add up: the largest errors of 4x4 and of 6x6 in a search.
+WORST = {
+    "winograd4x4": (
+        [[-0.24, -1.46, 1.37, 0.98], [0.23, -0.54, 0.91, 0.03], [1.05, 0.32, -1.89, 1.03], [-1.97, -1.08, 0.13, 0.99]],
+        [[1.91, -0.31, 1.4], [-0.58, 1.17, -0.96], [0.4, -0.11, 1.98]],
+    ),
+    "winograd6x6": (
+        [[1.03, 1.04, 1.56, -1.69], [-0.39, -0.11, 1.37, 1.72], [-1.32, -1.95, 1.1, 1.34], [1.91, 1.95, -1.9, -0.93]],
+        [[2.0, 0.47, 0.38], [0.67, -0.17, -0.14], [-0.01, 0.75, -0.89]],
+    ),
+}
+
+
+@pytest.mark.parametrize("worst", WORST)
+def test_the_worst_that_a_search_finds_is_within_the_bounds(worst):
+    image, filters = (np.array(values, np.float32)[..., None] for values in WORST[worst])
+    x, weight = np.tile(image[None], (1, 1, 1, 256)), np.tile(filters[..., None], (1, 1, 256, 1))
+    exact, unit = (
+        bh.conv2d(*map(function, (x, weight)), padding=1, hand="arrays") for function in (np.float64, np.abs)
+    )
+    for name in ("direct", "packed", "winograd2x2", "winograd4x4", "winograd6x6"):
+        with force(name):
+            error = np.abs(bh.conv2d(x, weight, padding=1) - exact).max() / unit.max()
+        assert error <= ALGORITHMS[name].error, name
+        assert name != worst or error > ALGORITHMS[name].error / 10  # the bound is not far from what happens
+
+
 def run(name, pass_name, dtype, shape, function, arrays):
     """Return the result of a pass on a function of arrays."""
     x, weight, grad_y = (function(array.astype(dtype)) for array in arrays)

@@ -54,6 +54,15 @@ def test_it_computes_in_bfloat16_where_it_is_asked_to():
     assert 1e-5 < np.abs(compiled.logits_of(x) - expected).max() / np.abs(expected).max() < 0.02
 
 
+def test_it_tells_what_it_was_made_of():
+    model = bh.models.create("lenet5")
+    compiled = model.compile(batch=2)
+    assert (compiled.precision, compiled.input_shape, compiled.classes) == ("float32", (28, 28, 1), model.classes)
+    assert compiled.preprocessing == model.preprocessing
+    with pytest.raises(ArgumentError, match="batch is 'bf16'; expected a number of images; write precision='bf16'"):
+        model.compile("bf16")
+
+
 def test_it_keeps_the_weights_of_its_time():
     model = residual()
     x, _ = images(model, 2)

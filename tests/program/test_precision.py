@@ -73,7 +73,7 @@ def test_fit_takes_it():
     ("name", "hint"),
     [
         ("bfloat16", "write bf16"),
-        ("fp16", "CPUs have bfloat16 in place of float16: write bf16"),
+        ("fp16", "write bf16; CPUs have bfloat16 in place of float16"),
         ("32", "write float32"),
         ("int8", "expected float32 or bf16"),
     ],
@@ -91,13 +91,13 @@ def test_another_name_is_refused(name, hint):
 
 def test_other_hands_and_float64_have_none():
     model = bh.models.create("lenet5")
-    with pytest.raises(ArgumentError, match="of the compiled hand; hand='loops'"):
+    with pytest.raises(ArgumentError, match="for the compiled hand, and the hand is loops"):
         model.program(4, hand="loops", precision="bf16")
-    with pytest.raises(ArgumentError, match="of the compiled hand; hand='arrays'"):
+    with pytest.raises(ArgumentError, match="for the compiled hand, and the hand is arrays"):
         bh.Trainer(model, bh.SGD(), hand="arrays", precision="bf16")
     x = bh.nn.Input(8, 8, 2)
     wide = bh.nn.Model(x, bh.nn.Linear(2)(bh.nn.Flatten()(x)), dtype=np.float64)
-    with pytest.raises(ArgumentError, match="of float32 models, and this one is float64"):
+    with pytest.raises(ArgumentError, match="for float32 models, and this one is float64"):
         wide.predict(np.zeros((1, 8, 8, 2)), precision="bf16")
 
 

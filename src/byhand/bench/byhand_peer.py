@@ -7,9 +7,9 @@ import numpy as np
 from byhand.bench.convolutions import ConvCase, Passes
 from byhand.bench.inference import Predict
 from byhand.bench.peer_network import PeerNetwork
-from byhand.bench.peers import FLOAT32
 from byhand.data import Dataset
 from byhand.kernels.conv import algorithm
+from byhand.kernels.conv.problem import FLOAT32
 from byhand.nn import Model
 from byhand.ops import DEFAULT_HAND, conv2d
 from byhand.ops.op import Array, HandFunction

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from statistics import geometric_mean
 
 from byhand.bench.benchmarks import MEMORY, Benchmark
-from byhand.bench.peers import BYHAND, BYHAND_BF16, FLOAT32, family
+from byhand.bench.peers import BYHAND, BYHAND_BF16, family
 from byhand.bench.results import Comparison, Line, Mean, Ratio, Side
+from byhand.kernels.conv.problem import FLOAT32
 
 OWN = (BYHAND, BYHAND_BF16)  # byhand's sides, of which the best is compared
 

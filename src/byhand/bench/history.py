@@ -21,13 +21,14 @@ from typing import Any, cast
 from byhand.bench.benchmarks import BENCHMARKS
 from byhand.bench.comparison import performance_ratio
 from byhand.bench.machine import versions
-from byhand.bench.peers import BYHAND, FLOAT32
+from byhand.bench.peers import BYHAND
 from byhand.bench.results import HistoryRow, Result, Row
 from byhand.bench.spin_loop import BUSY_BELOW
 from byhand.bench.table import format_number
 from byhand.console import pad
 from byhand.errors import FileError
 from byhand.files import write_whole
+from byhand.kernels.conv.problem import FLOAT32
 from byhand.kernels.runtime import cpu
 from byhand.translation import translate
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from byhand.bench.spin_loop import BUSY_BELOW, SpinLoop, spinning_processes
 from byhand.kernels import kernel, launch
+from byhand.kernels.conv.problem import FLOAT32, PRECISIONS
 from byhand.kernels.peak import peak_flops
 from byhand.kernels.runtime import cpu
 from byhand.kernels.runtime.launch import launch_times
@@ -21,11 +22,14 @@ from byhand.kernels.runtime.thread_pool import limit
 TABLES = 2000  # of launches, in a quiet measurement
 BUSY_SECONDS = 1.0
 READ_TURNS = 4
-READ_MIN_BYTES, READ_MAX_BYTES = 64 * 2**20, 1024 * 2**20  # of what is read in turns; it shall fit no cache
-PART_BLOCKS, BLOCK_BYTES = (
-    16,
-    2**19,
-)  # of what is timed: less than a millisecond, which the machine may leave undisturbed
+
+# Bytes of the array that is read: more than fit a cache.
+READ_MIN_BYTES = 64 * 2**20
+READ_MAX_BYTES = 1024 * 2**20
+
+# The reading of one part is timed: it takes less than a millisecond, in which other programs may not interrupt.
+PART_BLOCKS = 16
+BLOCK_BYTES = 2**19
 
 
 @kernel(reassociate=True)
@@ -45,7 +49,8 @@ def measure() -> dict[str, Any]:
     finally:
         spin.close()
     with limit(1):
-        one = {name: peak_flops(name) / 1e9 for name in ("float32", *["bf16"] * cpu.vector_unit().bfloat16)}
+        precisions = PRECISIONS if cpu.vector_unit().bfloat16 else (FLOAT32,)
+        one = {name: peak_flops(name) / 1e9 for name in precisions}
         one_reads = bytes_a_second() / 1e9
     return {
         "cores_free": round(free, 2),
@@ -69,7 +74,7 @@ def launch_costs() -> dict[str, float]:
         while time.perf_counter() < end:
             busy += launch_times(1)
     found = {"quiet": np.median(quiet), "busy": np.median(busy), "busy_mean": np.mean(busy)}
-    return {name: round(1e6 * float(seconds), 2) for name, seconds in found.items()}
+    return {name: round(1e6 * float(seconds), 3) for name, seconds in found.items()}
 
 
 def bytes_a_second() -> float:

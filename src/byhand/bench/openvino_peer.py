@@ -4,7 +4,7 @@ from importlib import import_module
 
 from byhand.bench.inference import Predict
 from byhand.bench.onnx_peer import graph_of, nchw
-from byhand.bench.peers import FLOAT32
+from byhand.kernels.conv.problem import FLOAT32
 from byhand.nn import Model
 from byhand.ops.op import Array
 

@@ -5,12 +5,11 @@ import os
 import shutil
 from dataclasses import dataclass, field
 
+from byhand.kernels.conv.problem import BF16, FLOAT32
 from byhand.kernels.runtime.cpu import cores, vector_unit
 
 Setting = str | int | bool
-FLOAT32 = "float32"
-BF16 = "bf16"  # asked for: bfloat16 autocast, or byhand's precision="bf16"
-DEFAULT = "default"  # not asked for: OpenVINO's own choice, bfloat16 where the CPU multiplies it
+DEFAULT = "default"  # a precision: OpenVINO's own choice, bfloat16 where the CPU multiplies it; BF16 is asked for
 FRAMEWORKS = ("PyTorch", "JAX", "onnxruntime", "OpenVINO", "OpenCV")
 
 
@@ -58,7 +57,7 @@ THREADS = (1, CORES) if CORES > 1 else (1,)  # the fastest counts: small network
 
 
 def count(threads: int) -> str:
-    """Return "1 thread", "2 threads", ..."""
+    """Return "1 thread", "2 threads", ...: the end of a peer's name, each of which is a template of the translation."""
     return f"{threads} thread{'s' if threads > 1 else ''}"
 
 
@@ -67,13 +66,13 @@ def _torch(name: str, layout: str, threads: int, **settings: Setting) -> dict[st
     return {f"{name} {layout}, {threads} thread{'s' * (threads > 1)}": spec}
 
 
-def _inference(name: str, package: str, threads: int, **settings: Setting) -> dict[str, PeerSpec]:
-    module = f"byhand.bench.{'onnx' if package == 'onnxruntime' else package.replace('cv2', 'opencv')}_peer"
-    return {
-        f"{name}, {threads} thread{'s' * (threads > 1)}": PeerSpec(
-            module, {"threads": threads, **settings}, (package, "onnx")
-        )
-    }
+def _onnx_reader(name: str, module: str, package: str, threads: int, **settings: Setting) -> dict[str, PeerSpec]:
+    spec = PeerSpec(f"byhand.bench.{module}", {"threads": threads, **settings}, (package, "onnx"))
+    return {f"{name}, {threads} thread{'s' * (threads > 1)}": spec}
+
+
+def _onnxruntime(threads: int) -> dict[str, PeerSpec]:
+    return _onnx_reader("onnxruntime", "onnx_peer", "onnxruntime", threads)
 
 
 LAYOUTS = ("contiguous", "channels_last")
@@ -98,12 +97,12 @@ JAX = {
     f"JAX, {threads} thread{'s' * (threads > 1)}": PeerSpec("byhand.bench.jax_peer", {"threads": threads}, ("jax",))
     for threads in THREADS
 }
-ONNX = {name: spec for threads in THREADS for name, spec in _inference("onnxruntime", "onnxruntime", threads).items()}
+ONNX = {name: spec for threads in THREADS for name, spec in _onnxruntime(threads).items()}
 INFERENCE = {
-    **_inference("onnxruntime", "onnxruntime", CORES),
-    **_inference("OpenVINO", "openvino", CORES),
-    **_inference(f"OpenVINO {DEFAULT}", "openvino", CORES, precision=DEFAULT),
-    **_inference("OpenCV", "cv2", CORES),
+    **_onnxruntime(CORES),
+    **_onnx_reader("OpenVINO", "openvino_peer", "openvino", CORES),
+    **_onnx_reader(f"OpenVINO {DEFAULT}", "openvino_peer", "openvino", CORES, precision=DEFAULT),
+    **_onnx_reader("OpenCV", "opencv_peer", "cv2", CORES),
 }
 ARTICLE = {
     f"the article's {hand}": PeerSpec("byhand.bench.article_peer", {"hand": hand}) for hand in ("loops", "arrays")

@@ -1,7 +1,7 @@
 """A run of the bench: byhand and its peers, each in a process of its own, measured in turns; medians are compared."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from statistics import fmean, median
@@ -10,13 +10,14 @@ from byhand.bench.benchmarks import BENCHMARKS, WORK_PER_SECOND, Benchmark
 from byhand.bench.check import BF16_TOLERANCE, Numbers, PeerError, compare_numbers
 from byhand.bench.comparison import best, compare, compare_line, performance_ratio
 from byhand.bench.machine import machine
-from byhand.bench.peers import BF16, BYHAND, BYHAND_BF16, CORES, FLOAT32, PEERS, byhand
+from byhand.bench.peers import BYHAND, BYHAND_BF16, CORES, PEERS, byhand
 from byhand.bench.process import Process
 from byhand.bench.results import Line, Result, Row, Side
 from byhand.bench.spin_loop import SPINNING_PROCESSES, SpinLoop, spinning_processes
 from byhand.bench.table import format_number
 from byhand.errors import ArgumentError
 from byhand.kernels.conv import tuning
+from byhand.kernels.conv.problem import BF16, FLOAT32
 from byhand.ops import DEFAULT_HAND
 from byhand.translation import translate
 
@@ -40,16 +41,16 @@ def measure(
 
     Returns the machine, its limits and a row for each benchmark; a ratio above 1: byhand is ahead of the best peer.
     `results.py` lists all fields. hand: byhand's implementation of the ops; busy: beside two processes that spin; only: texts,
-    of which the name of a line has to contain one, where lines have names; progress: called with each line of progress.
-    Raises ArgumentError where no line of a benchmark does.
+    of which the name of a line has to contain one, or that of a benchmark of a single line; progress: called with each line of
+    progress. Raises ArgumentError where no line does.
     """
-    chosen = {name: _chosen(name, busy, only) for name in benchmarks}
+    chosen = choose_lines(benchmarks, busy, only)
     spin_loop = SpinLoop(CORES)
     try:
-        limits = measure_limits(spin_loop, progress) if hand == DEFAULT_HAND and _counts_flops(benchmarks) else {}
+        limits = measure_limits(spin_loop, progress) if hand == DEFAULT_HAND and _counts_flops(chosen) else {}
         rows = [
-            BenchmarkRun(name, chosen[name], spin_loop, limits, progress).measure(rounds, seconds, hand)
-            for name in benchmarks
+            BenchmarkRun(name, benchmark, spin_loop, limits, progress).measure(rounds, seconds, hand)
+            for name, benchmark in chosen.items()
         ]
     finally:
         spin_loop.close()
@@ -62,23 +63,32 @@ def measure_limits(spin_loop: SpinLoop, progress: Callable[[str], None]) -> dict
     return {name: line["sides"][BYHAND]["value"] for name, line in row["lines"].items() if BYHAND in line["sides"]}
 
 
-def _chosen(name: str, busy: bool, only: Sequence[str]) -> Benchmark:
-    """Return a benchmark with its chosen lines, on a busy machine or not."""
-    benchmark = BENCHMARKS[name]
-    lines = {
-        line: session
-        for line, session in benchmark.lines.items()
-        if not line or not only or any(text in line for text in only)
-    }
-    if not lines:
-        raise ArgumentError(
-            f"no line of {name} contains {' or '.join(only)}; choose from: {', '.join(benchmark.lines)}"
-        )
-    return replace(benchmark, lines=lines, spinning=SPINNING_PROCESSES if busy else benchmark.spinning)
+def choose_lines(benchmarks: Sequence[str], busy: bool, only: Sequence[str]) -> dict[str, Benchmark]:
+    """Return the benchmarks that have a chosen line, with these lines alone, on a busy machine or not."""
+    chosen, names = {}, list[str]()
+    for name in benchmarks:
+        benchmark = BENCHMARKS[name]
+        names += [line or name for line in benchmark.lines]
+        lines = {
+            line: session
+            for line, session in benchmark.lines.items()
+            if not only or any(text in (line or name) for text in only)
+        }
+        if lines:
+            spinning = SPINNING_PROCESSES if busy else benchmark.spinning
+            chosen[name] = replace(benchmark, lines=lines, spinning=spinning)
+    if not chosen:
+        texts = " or ".join(only)
+        if len(benchmarks) > 1:
+            raise ArgumentError(
+                f"no line of these benchmarks contains {texts}; name one alone, and its lines are listed"
+            )
+        raise ArgumentError(f"no line of {benchmarks[0]} contains {texts}; choose from: {', '.join(names)}")
+    return chosen
 
 
-def _counts_flops(benchmarks: list[str]) -> bool:
-    return any(BENCHMARKS[name].unit in WORK_PER_SECOND for name in benchmarks if name != LIMIT)
+def _counts_flops(benchmarks: Mapping[str, Benchmark]) -> bool:
+    return any(benchmark.unit in WORK_PER_SECOND for name, benchmark in benchmarks.items() if name != LIMIT)
 
 
 @dataclass
@@ -116,7 +126,7 @@ class BenchmarkRun:
     def measure(self, rounds: int, seconds: float, hand: str) -> Row:
         """Measure every line and return the row."""
         self._find_sides(hand)
-        self.progress(f"measuring: {self.benchmark.title}")
+        self.progress(f"{translate('measuring')}: {self.benchmark.title}")
         rounds = min(rounds, self.benchmark.rounds or rounds)
         try:
             with spinning_processes(self.benchmark.spinning):

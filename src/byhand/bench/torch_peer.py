@@ -11,7 +11,7 @@ import numpy as np
 from byhand.bench.convolutions import ConvCase, Passes
 from byhand.bench.layer_calls import LayerCall, layer_calls, symmetric_padding
 from byhand.bench.peer_network import PeerNetwork
-from byhand.bench.peers import BF16, FLOAT32
+from byhand.kernels.conv.problem import BF16, FLOAT32
 from byhand.nn import Model
 from byhand.ops.op import Array
 

@@ -1,7 +1,9 @@
 """The `byhand` command line: collects the commands of this package, and turns errors into one line and exit code 2."""
 
 import os
+import re
 import sys
+import warnings
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +21,9 @@ from byhand.translation import translate, unknown_language
 
 NUMBER_ERRORS = {"float_parsing": "a number", "int_parsing": "a whole number"}  # of pydantic
 USAGE_EXIT_CODE = 2
+EXTRA_ARGUMENTS = re.compile(
+    r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", re.DOTALL
+)  # of each version of typer
 
 
 app = typer.Typer(
@@ -49,8 +54,19 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 def main() -> None:
     """Run the command line."""
-    with safe_streams():
+    with safe_streams(), warnings.catch_warnings():
+        warnings.showwarning = _show_warning
         _leave(_run())
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+) -> None:
+    """Show a warning of byhand's in one line, another library's with its place."""
+    if category is UserWarning:
+        say(f"byhand: {message}", error=True)
+    else:
+        say(warnings.formatwarning(message, category, filename, lineno).rstrip(), error=True)
 
 
 def _run() -> int:
@@ -116,7 +132,9 @@ def _usage_message(error: Any) -> str:
     details: list[Any] = getattr(error.__cause__, "errors", list)()  # pydantic's, which parses the values
     expected = NUMBER_ERRORS.get(details[0]["type"]) if details else None
     if expected is None or error.param is None:
-        return str(error.format_message())
+        message = str(error.format_message())
+        extra = EXTRA_ARGUMENTS.fullmatch(message)
+        return f"too many arguments: {extra[1]}" if extra else message
     return f"{error.param.opts[0]} is {details[0]['input']!r}; expected {expected}"
 
 

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from byhand.bench import BENCHMARKS, history, measure, report
+from byhand.bench.runner import ROUNDS
+from byhand.bench.runner import TURN_SECONDS as SECONDS
 from byhand.cli.command import HAND_CHOICES, MACHINE, OUTPUT, AsJson, check_choice, command, option
 from byhand.console import SafeConsole
 from byhand.errors import ArgumentError, UnknownNameError
@@ -20,7 +22,7 @@ SCALING = "scaling"
 
 @command(
     "byhand bench lenet5 latency --quick",
-    "byhand bench inference --only resnet --busy",
+    "byhand bench inference --only resnet --only mobilenet --busy",
     "byhand bench lenet5 --record",
     "byhand bench onnx-suite",
     panel=MACHINE,
@@ -37,16 +39,24 @@ def bench(
     only: Annotated[
         list[str] | None,
         option(
-            metavar="TEXT", panel=MACHINE, help="Measure only lines whose names contain TEXT: a network, a convolution."
+            metavar="TEXT",
+            panel=MACHINE,
+            help="Measure only lines whose names contain TEXT: a network, a convolution. Give it once for each text.",
         ),
     ] = None,
-    rounds: Annotated[int, option(min=1, metavar="N", panel=MACHINE, help="Turns of each framework.")] = 5,
+    rounds: Annotated[
+        int | None,
+        option(min=1, metavar="N", panel=MACHINE, help="Turns of each framework.", show_default="5, or 1 with --quick"),
+    ] = None,
     seconds: Annotated[
-        float, option(min=0.01, metavar="NUMBER", panel=MACHINE, help="Length of a turn, in seconds.")
-    ] = 0.5,
-    quick: Annotated[bool, option("--quick", panel=MACHINE, help="One round.")] = False,
+        float | None,
+        option(
+            min=0.01, metavar="NUMBER", panel=MACHINE, help="Length of a turn, in seconds.", show_default=f"{SECONDS:g}"
+        ),
+    ] = None,
+    quick: Annotated[bool, option("--quick", panel=MACHINE, help="One turn of each framework.")] = False,
     busy: Annotated[
-        bool, option("--busy", panel=MACHINE, help="Let two processes spin beside: a machine that is busy.")
+        bool, option("--busy", panel=MACHINE, help="Measure on a busy machine: two processes that spin run beside.")
     ] = False,
     hand: Annotated[
         str, option(panel=MACHINE, help=f"byhand's implementation of the ops: {HAND_CHOICES}.")
@@ -72,6 +82,8 @@ def bench(
     steps of two ranks, and extrapolates to more machines.
     """
     for name in benchmarks or ():
+        if name not in (*BENCHMARKS, SUITE, SCALING) and only and _is_line(name):
+            raise ArgumentError(f"there is no benchmark '{name}'; to choose its lines too, write --only {name}")
         if name not in (*BENCHMARKS, SUITE, SCALING):
             raise UnknownNameError("benchmark", name, [*BENCHMARKS, SUITE, SCALING])
     check_choice("--hand", hand, HANDS)
@@ -79,8 +91,16 @@ def bench(
         if benchmarks and single in benchmarks and len(benchmarks) > 1:
             others = ", ".join(name for name in benchmarks if name != single)
             raise ArgumentError(f"{single} prints a table of its own; run it without {others}")
+        if benchmarks == [single]:
+            given: dict[str, object] = {"--only": only, "--busy": busy, "--rounds": rounds}
+            if single == SUITE:
+                given |= {"--seconds": seconds, "--quick": quick}
+            if ignored := [name for name, value in given.items() if value]:
+                raise ArgumentError(f"{single} takes no {ignored[0]}; leave it out")
     if (record or show_history) and (alone := [name for name in benchmarks or () if name in (SUITE, SCALING)]):
         raise ArgumentError(f"the history holds no {alone[0]}; give it benchmarks: {', '.join(BENCHMARKS)}")
+    if record and only:
+        raise ArgumentError("the history holds whole benchmarks; give --record without --only")
     console = SafeConsole(stderr=True, soft_wrap=True)
 
     def progress(line: str) -> None:
@@ -95,13 +115,13 @@ def bench(
     if benchmarks == [SCALING]:
         from byhand.bench import scaling  # noqa: PLC0415  (other benchmarks don't need it)
 
-        found = scaling.scaling(seconds=seconds, quick=quick, hand=hand, progress=progress)
+        found = scaling.scaling(seconds=seconds or SECONDS, quick=quick, hand=hand, progress=progress)
         print(json.dumps(found) if as_json else scaling.report(found))
         return
     result = measure(
         benchmarks or list(BENCHMARKS),
-        rounds=1 if quick else rounds,
-        seconds=seconds,
+        rounds=rounds or (1 if quick else ROUNDS),
+        seconds=seconds or SECONDS,
         hand=hand,
         busy=busy,
         only=only or (),
@@ -116,6 +136,10 @@ def bench(
         progress(f"recorded {rows} {'row' if rows == 1 else 'rows'} in {file}")
     if any("byhand" in line["failed"] for row in result["rows"] for line in row["lines"].values()):
         raise typer.Exit(1)
+
+
+def _is_line(text: str) -> bool:
+    return any(text in line for benchmark in BENCHMARKS.values() for line in benchmark.lines)
 
 
 def _history(file: Path, benchmarks: list[str] | None, as_json: bool, progress: Callable[[str], None]) -> None:

@@ -188,6 +188,12 @@ def check_choice(option: str, value: object, names: Sequence[str]) -> None:
     raise ArgumentError(f"unknown value {value!r} for {option}; {hint}expected {choices(names)}")
 
 
+def check_native(mode: str) -> None:
+    """Raise an ArgumentError where kernels run in a debugger's mode, whose speed says nothing."""
+    if mode != "native":
+        raise ArgumentError("only compiled kernels can be measured; unset NUMBA_DISABLE_JIT and BYHAND_DEBUG")
+
+
 def usable_precision(precision: str, hand: str = DEFAULT_HAND) -> str:
     """Return the precision that this CPU computes; say so where it is another than asked for."""
     check_precision(precision, hand, np.float32)

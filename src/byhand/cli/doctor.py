@@ -6,14 +6,14 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from byhand.cli.command import MACHINE, AsJson, command, option
+from byhand.cli.command import MACHINE, AsJson, check_native, command, option
 from byhand.cli.env import as_text, examine
-from byhand.console import pad, wrapped
-from byhand.errors import ArgumentError
+from byhand.console import pad, say, wrapped
 from byhand.translation import translate
 
 PROBLEM_EXIT_CODE = 1
 MARK_WIDTH, TITLE_WIDTH = 8, 14
+LIMITS_TITLE = "the most that this machine can do:"
 MAX_ERROR = 1e-4  # of a sum of 27 products of numbers around 1
 
 
@@ -21,19 +21,19 @@ MAX_ERROR = 1e-4  # of a sum of 27 products of numbers around 1
 def doctor(
     machine: Annotated[
         bool,
-        option("--machine", panel=MACHINE, help="Measure launches, multiplication and memory: about five seconds."),
+        option("--machine", panel=MACHINE, help="Measure what this machine can do at most: about five seconds."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check that byhand works on this machine: versions, compiled kernels, threads, the kernel cache; exit code 1 if not.
 
-    --machine also measures its limits: what it costs to launch a kernel, now and beside as many spinning processes as there are
-    cores; how fast a core multiplies; how fast it reads memory. Close other programs first.
+    --machine also measures what the machine can do at most: how long it takes to start a kernel (now, and while other processes
+    keep all cores busy), how fast it multiplies, and how fast it reads memory. Close other programs first.
     """
     facts = examine()
     checks = check(facts)
-    if machine and facts["runs"] != "native":
-        raise ArgumentError("only compiled kernels can be measured; unset NUMBA_DISABLE_JIT and BYHAND_DEBUG")
+    if machine:
+        check_native(facts["runs"])
     found: dict[str, Any] = {"checks": {name: {"ok": ok, "text": text} for name, (ok, text) in checks.items()}}
     if not as_json:
         for name, (ok, text) in checks.items():
@@ -45,6 +45,7 @@ def doctor(
     if as_json:
         print(json.dumps(found))
     elif machine:
+        say(f"\n{LIMITS_TITLE}")
         for title, text in limits_as_text(found["machine"]).items():
             _say(title, text)
     if not all(ok for ok, _ in checks.values()):
@@ -62,7 +63,7 @@ def check(facts: dict[str, Any]) -> dict[str, tuple[bool, str]]:
     """Return (whether it is as it should be, what was found) for each thing that byhand needs; facts: those of `byhand env`."""
     lines, error = as_text(facts), kernel_error()
     right = error < MAX_ERROR
-    kernels = lines.get("runs", "compiled, with the results of NumPy")
+    kernels = lines.get("runs", "compiled; a convolution agrees with NumPy's")
     if not right:
         kernels = f"a convolution differs from NumPy's by {error:.2g}; report it with the output of `byhand env`"
     used, cores, native = facts["threads"]["used"], facts["threads"]["cores"], facts["runs"] == "native"
@@ -88,19 +89,21 @@ def limits_as_text(found: dict[str, Any]) -> dict[str, str]:
     """Return the limits of the machine, a line each: the figure, and what it means."""
     cost, rates, reads = found["launch_us"], found["gflops_of_a_core"], found["gigabytes_a_second"]
     lines = {
-        "launch": f"{cost['quiet']:.2f} microseconds: what each kernel of a network costs beside its work",
-        "launch, busy": f"{cost['busy']:.2f} microseconds, {cost['busy_mean']:.2f} on average, beside"
-        f" {found['spinning_processes']} spinning processes: what is left where other programs need the cores",
-        "float32": f"{rates['float32']:.0f} GFLOP/s a core, {found['gflops_of_all_threads']:.0f} on all threads:"
-        " no convolution without Winograd is faster",
-        "bfloat16": f"{rates['bf16']:.0f} GFLOP/s a core: the same limit with --precision bf16"
+        "launch": f"{cost['quiet']:.2f} microseconds to start a kernel; each layer starts one or a few",
+        "launch, busy": f"{cost['busy']:.2f} microseconds, {cost['busy_mean']:.2f} on average, while"
+        f" {found['spinning_processes']} other processes keep the cores busy",
+        "float32": f"{rates['float32']:.0f} GFLOP/s on one core, {found['gflops_of_all_threads']:.0f} on all threads"
+        " (billions of multiplications and additions a second); only Winograd convolutions, which multiply less, get ahead of"
+        " it",
+        "bfloat16": f"{rates['bf16']:.0f} GFLOP/s on one core, with --precision bf16"
         if "bf16" in rates
-        else "this processor has no products of bfloat16: --precision bf16 computes in float32",
-        "memory": f"{reads['core']:.0f} GB/s a core, {reads['all_threads']:.0f} on all threads: no layer whose arrays"
-        " do not fit the caches is faster",
+        else "this processor can't multiply bfloat16: --precision bf16 computes in float32",
+        "memory": f"{reads['core']:.0f} GB/s on one core, {reads['all_threads']:.0f} on all threads: how fast arrays are read"
+        " that do not fit the caches",
     }
     if found["busy"]:
         lines["note"] = (
-            f"other programs run: {found['cores_free']:.0%} of the cores' time is free; close them and measure again"
+            f"other programs left {found['cores_free']:.0%} of the cores' time, so that the figures may be too low; close them "
+            "and measure again"
         )
     return lines

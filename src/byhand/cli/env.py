@@ -20,6 +20,7 @@ TITLES = {
     "runs": "kernels run as",
     "versions": "versions",
     "cache": "kernel cache",
+    "tuning": "tuning table",
 }
 TITLE_WIDTH = 22
 
@@ -49,6 +50,7 @@ def examine() -> dict[str, Any]:
     import numpy as np  # noqa: PLC0415
 
     from byhand.kernels import mode  # noqa: PLC0415
+    from byhand.kernels.conv import tuning  # noqa: PLC0415
     from byhand.kernels.runtime import cache, cpu, launch, thread_pool  # noqa: PLC0415
 
     unit, how = cpu.vector_unit(), mode()
@@ -77,6 +79,7 @@ def examine() -> dict[str, Any]:
             "python": platform.python_version(),
         },
         "cache": {"folder": str(kept.folder), "kernels": kept.kernels, "bytes": kept.bytes, "writable": kept.writable},
+        "tuning": {"file": str(tuning.table_path()), "used": bool(tuning.in_use().factors)},
     }
 
 
@@ -98,6 +101,14 @@ def as_text(found: dict[str, Any]) -> dict[str, str]:
         "cache": f"{kept['folder']}: {kept['kernels']} kernels, {kept['bytes'] / 1e6:.1f} MB"
         + ("" if kept["writable"] else "; not writable, so kernels compile on each run: set BYHAND_CACHE to a folder"),
     }
+    if found["tuning"]["used"]:
+        lines["tuning"] = found["tuning"]["file"]
+    else:
+        lines["tuning"] = (
+            "left unused by BYHAND_TUNING=off"
+            if os.environ.get("BYHAND_TUNING") == "off"
+            else "none: algorithms are chosen by estimates; `byhand tune` measures them here"
+        )
     if layer:
         lines |= {
             "layer": f"{layer['name']}: {layer['why']}",

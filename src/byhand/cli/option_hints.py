@@ -27,6 +27,9 @@ RENAMED = {
     **dict.fromkeys(("class-names", "classes", "names"), "labels"),
     **dict.fromkeys(("normalize-mean",), "mean"),
     **dict.fromkeys(("root", "path", "dataset", "source"), "data"),
+    **dict.fromkeys(("reset", "clear", "delete", "remove"), "forget"),
+    **dict.fromkeys(("filter", "match", "lines"), "only"),
+    **dict.fromkeys(("repeats", "repeat", "turns", "runs"), "rounds"),
 }
 NEEDLESS = {
     **dict.fromkeys(("device", "gpu", "gpus", "cpu", "cuda"), "byhand computes on the CPU: leave it out"),

@@ -29,6 +29,7 @@ from byhand.cli.model_argument import open_model
 from byhand.cli.output_file import check_output
 from byhand.console import say, wrapped
 from byhand.errors import ArgumentError
+from byhand.kernels.conv import tuning
 from byhand.kernels.conv.problem import FLOAT32
 from byhand.ops import DEFAULT_HAND, HANDS
 from byhand.program import algorithm_table
@@ -85,11 +86,15 @@ def show(
     elif as_json:
         print(json.dumps(_as_json(network, batch_size, precision)))
     else:
+        algorithms = _algorithms_text(
+            network, batch_size, precision
+        )  # which may be refused: before anything is printed
         print(network.summary())
         if len(network.input_shape) == 3:
             print(wrapped(network.preprocessing.describe(network.input_shape), "  "))
         print(wrapped(f"output: {_output_text(network)}", "  "))
-        _print_algorithms(network, batch_size, precision)
+        if algorithms:
+            print(f"\n{algorithms}")
 
 
 def _as_json(network: nn.Model, batch_size: int, precision: str) -> dict[str, Any]:
@@ -110,6 +115,8 @@ def _as_json(network: nn.Model, batch_size: int, precision: str) -> dict[str, An
             for row, node in zip(summary.rows, network.graph.nodes)
         ],
         "batch_size": batch_size,
+        "precision": precision,
+        "tuned": bool(tuning.in_use().factors),
         "micro_batches": program.micro_batches,
         "algorithms": [layer._asdict() for layer in program.algorithms],
     }
@@ -127,14 +134,16 @@ def _output_text(network: nn.Model) -> str:
     return printable(f"{count} ({names}), from {ending}")
 
 
-def _print_algorithms(network: nn.Model, batch_size: int, precision: str) -> None:
-    """Print which algorithm each convolution and linear layer runs with, where the network has any."""
+def _algorithms_text(network: nn.Model, batch_size: int, precision: str) -> str:
+    """Return the table of the algorithm that each convolution and linear layer runs with; "" where the network has none."""
     program = network.program(batch_size, train=network.learns_classes, precision=precision)
-    if program.algorithms:
-        count = program.micro_batches
-        parts = f" in {count} micro-batches" if count > 1 else ""
-        print(wrapped(f"\nalgorithms at batch size {batch_size:d}{parts}, compiled hand", "  "))
-        print(algorithm_table.table(program.algorithms))
+    if not program.algorithms:
+        return ""
+    count = program.micro_batches
+    parts = f" in {count} micro-batches" if count > 1 else ""
+    heading = f"algorithms at batch size {batch_size:d}{parts}, compiled hand, {precision}"
+    heading += "; tuned by `byhand tune`" * bool(tuning.in_use().factors)
+    return f"{wrapped(heading, '  ')}\n{algorithm_table.table(program.algorithms)}"
 
 
 def _draw(network: nn.Model, path: Path) -> None:

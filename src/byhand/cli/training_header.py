@@ -14,6 +14,7 @@ from byhand.cli.model_argument import format_shape
 from byhand.data.image_source import ImageSource
 from byhand.data.split_names import purpose
 from byhand.kernels.conv.problem import FLOAT32
+from byhand.ops import DEFAULT_HAND
 from byhand.shapes import Shape
 from byhand.train.state import steps_per_epoch
 from byhand.translation import translate
@@ -68,13 +69,14 @@ def settings_lines(setup: "TrainingSetup", notes: Sequence[str], resume: bool) -
     rate = f"one-cycle learning rate up to {trainer.optimizer.lr:g}"
     ranks = f"    {trainer.comm.size} ranks share each batch" if trainer.comm.size > 1 else ""
     precision = "" if trainer.precision == FLOAT32 else f"    precision: {trainer.precision}"
+    tuned = "    tuned by `byhand tune`" if trainer.tuning.factors and trainer.hand == DEFAULT_HAND else ""
     lines = [
         *notes,
         f"{epochs} epoch{'s' * (epochs > 1)} of {steps:,} step{'s' * (steps > 1)}, batch {trainer.batch_size:,}{whole_batch}",
         *([f"augmentation: {trainer.augment}"] if trainer.augment.uniforms_per_image else []),
         *([f"label smoothing {trainer.label_smoothing:.3g}"] if trainer.label_smoothing else []),
         f"{optimizer}, {rate}, seed {trainer.seed}",
-        f"hand: {trainer.hand}{precision}    run: {setup.run.folder}{ranks}",
+        f"hand: {trainer.hand}{precision}{tuned}    run: {setup.run.folder}{ranks}",
     ]
     if resume and trainer.state is not None:
         lines.append(f"resuming after {trainer.state.steps_done:,} steps")

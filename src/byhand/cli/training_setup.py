@@ -1,6 +1,8 @@
 """Setting up a training for `byhand train`: from options to a trainer, its data sets and its run; or from a stopped run."""
 
 import platform
+import re
+import warnings
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from math import inf
@@ -158,6 +160,9 @@ def resume(given: defaults.Settings, output: Path | None, bar: ProgressBar, tell
         raise FileError(f"the data in {settings['data']} changed since {run.folder} was started")
     if trainer is None:  # stopped before the first checkpoint
         setup.trainer = _trainer(settings, setup.trainer.model)
+    if available_precision(settings["precision"]) != settings["precision"]:  # the run was started on another machine
+        setup.notes = [NO_BFLOAT16, *setup.notes]
+        warnings.filterwarnings("ignore", re.escape(NO_BFLOAT16))
     tell(training_header.data_lines(setup, setup.notes) + training_header.settings_lines(setup, [], resume=True))
     return setup
 

@@ -21,7 +21,7 @@ PRECISION_NAMES: dict[str, str] = {
     **dict.fromkeys(("bfloat16", "bf16-mixed", "bf16-true", "mixed_bfloat16", "torch.bfloat16"), "write bf16"),
     **dict.fromkeys(
         ("float16", "fp16", "half", "16", "16-mixed", "16-true", "mixed_float16", "mixed", "amp"),
-        "CPUs have bfloat16 in place of float16: write bf16",
+        "write bf16; CPUs have bfloat16 in place of float16",
     ),
     **dict.fromkeys(("fp32", "32", "32-true", "single", "float", "full", "none"), "write float32"),
 }

@@ -182,7 +182,10 @@ MODEL_NAMES: dict[str, str] = {
     **dict.fromkeys(("to", "cuda", "cpu", "device"), CPU),
     "float": "the type is set where a model is made: nn.Model(..., dtype=np.float32)",
     "double": "the type is set where a model is made: nn.Model(..., dtype=np.float64)",
-    **dict.fromkeys(("half", "bfloat16", "type"), "parameters are float32 or float64: nn.Model(..., dtype=np.float32)"),
+    **dict.fromkeys(("float", "double", "type"), "parameters are float32 or float64: nn.Model(..., dtype=np.float32)"),
+    **dict.fromkeys(
+        ("half", "bfloat16"), "parameters stay float32: model.predict(images, precision='bf16') computes in bfloat16"
+    ),
     **dict.fromkeys(
         ("optimizer", "loss", "loss_fn", "criterion"),
         "a Trainer holds optimizer and loss: model.fit(images, labels, optimizer=bh.Adam(), loss='cross_entropy')",

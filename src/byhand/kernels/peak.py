@@ -1,6 +1,6 @@
 """The peak rate of multiplication: how many FLOPs a second the register tile does where nothing else limits it.
 
-    peak = 2 * rows * columns * length / seconds,   of tiles whose operands stay in the L1 cache, on all threads at once
+    peak = 2 * rows * columns * length / seconds    with operands that stay in the L1 cache, on all threads at once
 
 It is the limit of every direct convolution and matrix product, measured on this machine: clock, vector unit and the number of
 threads are in it. An algorithm with fewer multiplications (Winograd) can pass it.
@@ -14,7 +14,7 @@ from statistics import median
 import numpy as np
 
 from byhand.errors import ArgumentError
-from byhand.kernels.conv.problem import PRECISIONS
+from byhand.kernels.conv.problem import BF16, FLOAT32, PRECISIONS
 from byhand.kernels.microkernel.microkernel import no_epilogue, tile, tile_bfloat16
 from byhand.kernels.microkernel.operands import ZERO, A, B, C, Extent
 from byhand.kernels.runtime.cpu import vector_unit
@@ -52,11 +52,11 @@ def make_multiply_kernel(tile: Intrinsic) -> Kernel:
     return multiply
 
 
-KERNELS = {"float32": make_multiply_kernel(tile), "bf16": make_multiply_kernel(tile_bfloat16)}
-OPERATIONS = {"float32": 2, "bf16": 4}  # of a multiply-add of words: a word is a number, or a pair of bfloat16 numbers
+KERNELS = {FLOAT32: make_multiply_kernel(tile), BF16: make_multiply_kernel(tile_bfloat16)}
+FLOPS_PER_WORD = {FLOAT32: 2, BF16: 4}  # of a multiply-add: a word is a number, or a pair of bfloat16 numbers
 
 
-def peak_flops(precision: str = "float32") -> float:
+def peak_flops(precision: str = FLOAT32) -> float:
     """Return the FLOPs a second that the register tile does on all threads together, float32 or bf16 products.
 
     A multiplication and an addition are two FLOPs. Takes a third of a second, and once the compilation of a kernel.
@@ -64,7 +64,7 @@ def peak_flops(precision: str = "float32") -> float:
     """
     if precision not in PRECISIONS:
         raise ArgumentError(f"peak_flops: precision is {precision!r}; expected one of {', '.join(PRECISIONS)}")
-    if precision == "bf16" and not vector_unit().bfloat16:
+    if precision == BF16 and not vector_unit().bfloat16:
         raise ArgumentError("peak_flops: this CPU has no bfloat16 products; use float32")
     unit, blocks = vector_unit(), BLOCKS_PER_WORKER * workers()
     rows, columns = ROW_TILES * unit.tile_rows, unit.tile_columns(np.float32)
@@ -84,7 +84,7 @@ def peak_flops(precision: str = "float32") -> float:
     trial = median(seconds(TRIAL_REPEATS) for _ in range(MEASUREMENTS)) / TRIAL_REPEATS
     repeats = max(1, round(BLOCK_SECONDS * BLOCKS_PER_WORKER / trial))
     taken = median(seconds(repeats) for _ in range(MEASUREMENTS))
-    return OPERATIONS[precision] * rows * columns * LENGTH * repeats * blocks / taken
+    return FLOPS_PER_WORD[precision] * rows * columns * LENGTH * repeats * blocks / taken
 
 
 def _seconds_per_worker() -> float:

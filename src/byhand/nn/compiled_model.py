@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from byhand.data.preprocessing import Preprocessing
 from byhand.errors import ArgumentError
 from byhand.graph import Graph
 from byhand.hints import Hinted, hinted
 from byhand.hints.sentences import COMPILED
 from byhand.kernels import aligned, capture, fixed_weights
-from byhand.kernels.conv.problem import FLOAT32
+from byhand.kernels.conv.problem import FLOAT32, PRECISIONS
 from byhand.kernels.runtime.launch_graph import LaunchGraph
 from byhand.nn.inference import is_empty, nodes_after_logits, outputs_of
 from byhand.nn.network_input import as_images, warn_of_pixels
@@ -46,8 +47,8 @@ class CompiledModel(Hinted):
     More of them run in parts; of fewer, zeros fill the batch. A call allocates nothing but its result. Threads may call it at
     the same time: it runs for one after the other. After further training, compile again.
 
-    algorithms: of its convolutions and linear layers, by layer; nbytes: its memory, weights included; `print` shows its
-    program.
+    precision, input_shape, classes, preprocessing: those of the model that it was compiled from, and of `compile`; algorithms:
+    of its convolutions and linear layers, by layer; nbytes: its memory, weights included; `print` shows its program.
 
     >>> import byhand as bh
     >>> _, test = bh.data.load("mnist")
@@ -57,6 +58,8 @@ class CompiledModel(Hinted):
     """
 
     def __init__(self, model: Model, batch: Any, precision: str = FLOAT32) -> None:
+        if batch in PRECISIONS:
+            raise ArgumentError(f"compile: batch is {batch!r}; expected a number of images; write precision={batch!r}")
         if not isinstance(batch, Real):
             raise ArgumentError(f"compile: batch is {batch!r:.60}; expected a number of images; {COMPILED}")
         self.batch, self._lock = integer("compile: batch", batch), ForkSafeLock()
@@ -78,7 +81,8 @@ class CompiledModel(Hinted):
     def __repr__(self) -> str:
         counts = Counter(layer.forward for layer in self.algorithms)
         names = "".join(f", {count} {name}" for name, count in counts.most_common())
-        return f"<compiled model {self._model.name}: batch {self.batch}, {self.nbytes / 1e6:.1f} MB{names}>"
+        precision = "" if self.precision == FLOAT32 else f", precision {self.precision}"
+        return f"<compiled model {self._model.name}: batch {self.batch}{precision}, {self.nbytes / 1e6:.1f} MB{names}>"
 
     def __str__(self) -> str:
         return str(self._program)
@@ -146,6 +150,26 @@ class CompiledModel(Hinted):
         if not _weights_are_arrays(self._model.graph):
             return nullcontext()
         return fixed_weights(*vars(self._model.p).values(), *vars(self._model.state).values())
+
+    @property
+    def precision(self) -> str:
+        """The precision in which products are computed."""
+        return self._program.precision
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape (H, W, C) of an image."""
+        return self._model.input_shape
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of classes or labels, in the order of `predict`'s columns."""
+        return self._model.classes
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What is done to an image before: its `read(path, compiled.input_shape)` reads a file as in training."""
+        return self._model.preprocessing
 
     @property
     def algorithms(self) -> list[LayerAlgorithms]:

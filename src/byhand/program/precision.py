@@ -29,16 +29,18 @@ def check_precision(precision: Any, hand: str, dtype: npt.DTypeLike) -> None:
     byhand.errors.ArgumentError: there is no precision 'bfloat16'; write bf16
     """
     if precision not in PRECISIONS:
-        hint = PRECISION_NAMES.get(str(precision).lower(), f"expected {' or '.join(PRECISIONS)}")
+        name = str(getattr(precision, "__name__", precision)).lower()  # also of np.float32
+        hint = f"write {name}" if name in PRECISIONS else PRECISION_NAMES.get(name)
+        hint = hint or f"expected {' or '.join(PRECISIONS)}"
         raise ArgumentError(f"there is no precision {precision!r}; {hint}")
     if precision == FLOAT32:
         return
     if hand != "compiled":
         raise ArgumentError(
-            f"precision='{BF16}' is of the compiled hand; hand='{hand}' computes as its arrays are: leave it out"
+            f"precision {BF16} is for the compiled hand, and the hand is {hand}; leave out the one or the other"
         )
     if np.dtype(dtype) != np.float32:
-        raise ArgumentError(f"precision='{BF16}' is of float32 models, and this one is {np.dtype(dtype)}: leave it out")
+        raise ArgumentError(f"precision {BF16} is for float32 models, and this one is {np.dtype(dtype)}; leave it out")
 
 
 def available_precision(precision: str) -> str:

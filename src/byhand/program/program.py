@@ -2,7 +2,8 @@
 
 import hashlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,7 @@ from byhand.errors import ArgumentError, ShapeError
 from byhand.files import cache_folder, write_whole
 from byhand.graph import Graph, Tensor
 from byhand.kernels import memory
-from byhand.kernels.conv import with_precision
+from byhand.kernels.conv import tuning, with_precision
 from byhand.kernels.conv.problem import FLOAT32
 from byhand.ops.op import Array, Op
 from byhand.program.algorithm_table import LayerAlgorithms
@@ -60,6 +61,7 @@ class Program:
     def __init__(self, spec: ProgramSpec, file: GeneratedFile, lock: ForkSafeLock | None = None) -> None:
         assert spec.graph.input is not None
         self.text, self.hand, self.precision, self.steps_per_execution = file.text, spec.hand, spec.precision, 1
+        self._tuning = tuning.in_use()
         self._has_python = any(node.op.in_python for node in spec.graph.nodes)
         if spec.update is not None and not self._has_python:
             self.steps_per_execution = max(1, min(MAX_STEPS_PER_EXECUTION, MAX_IMAGES_PER_EXECUTION // spec.batch))
@@ -187,8 +189,14 @@ class Program:
         """Call the file's `step`."""
         if memory.POISON:
             poison_arena(self.arena)
-        with with_precision(self.precision):
+        with self.choices():
             return self.module.step(*arguments, **settings)
+
+    @contextmanager
+    def choices(self) -> Iterator[None]:
+        """Choose the algorithms that the text names, within the block: by its precision, and the tuning table of its time."""
+        with with_precision(self.precision), tuning.using(self._tuning):
+            yield
 
     def steps(self, *arguments: Any, **settings: Any) -> dict[str, Array]:
         """Run several steps one after the other, with no Python between them where the hand is compiled.

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from byhand.data.augment import Augment
 from byhand.errors import FileError
+from byhand.kernels.conv.tuning import TuningTable, checked
 from byhand.nn import Model, serialization
 from byhand.ops.op import Array
 from byhand.shapes import integer, number
@@ -22,6 +23,9 @@ from byhand.train import settings
 from byhand.train.history import History
 from byhand.train.run import Run
 from byhand.train.state import TrainingState
+
+if TYPE_CHECKING:
+    from byhand.train.trainer import Trainer
 
 SETTINGS = (  # arguments of the Trainer
     "optimizer",
@@ -41,7 +45,11 @@ SETTINGS = (  # arguments of the Trainer
 
 @dataclass
 class Checkpoint:
-    """The contents of a checkpoint; arrays: the buffers, `optimizer.<name>`, and the best epoch's model, `best.<name>`."""
+    """The contents of a checkpoint.
+
+    tuning: the table by which algorithms are chosen; arrays: the buffers, `optimizer.<name>`, and the best epoch's model,
+    `best.<name>`.
+    """
 
     model: Model
     settings: dict[str, Any]
@@ -49,7 +57,27 @@ class Checkpoint:
     state: TrainingState | None
     history: History
     curve: list[list[float]]
+    tuning: TuningTable
     arrays: Mapping[str, Array]
+
+    @classmethod
+    def of(cls, trainer: Trainer) -> Checkpoint:
+        """Return what a trainer's checkpoint holds."""
+        arrays = {f"optimizer.{name}": buffer for name, buffer in trainer.buffers.items()}
+        arrays |= {f"best.{name}": array for name, array in trainer.best.items()}
+        settings = {name: getattr(trainer, name) for name in SETTINGS} | {"loss": trainer.loss.kind}
+        progress = trainer.steps, trainer.state, trainer.history, trainer.curve
+        return cls(trainer.model, settings, *progress, trainer.tuning, arrays)
+
+    def restore(self, trainer: Trainer) -> None:
+        """Give a new trainer of these settings its state."""
+        trainer.steps, trainer.state, trainer.tuning = self.steps, self.state, self.tuning
+        trainer.history, trainer.curve = self.history, self.curve
+        for name, buffer in trainer.buffers.items():
+            buffer[...] = self.array(f"optimizer.{name}", like=buffer)
+        if self.state is not None and self.state.best_epoch:
+            arrays = trainer.state_arrays().items()
+            trainer.best = {name: self.array(f"best.{name}", like=array) for name, array in arrays}
 
     def array(self, name: str, like: Array) -> Array:
         """Return an array by name; raise FileError where its shape or type is not that of another."""
@@ -67,9 +95,8 @@ def save(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
     plain["augment"] = str(plain["augment"])
     state = None if checkpoint.state is None else asdict(checkpoint.state)
     progress = {"steps": checkpoint.steps, "state": state, "history": checkpoint.history, "curve": checkpoint.curve}
-    serialization.save(
-        checkpoint.model, path, extra_arrays=checkpoint.arrays, extra_metadata={"trainer": plain | progress}
-    )
+    notes = plain | progress | {"tuning": checkpoint.tuning.factors}
+    serialization.save(checkpoint.model, path, extra_arrays=checkpoint.arrays, extra_metadata={"trainer": notes})
 
 
 def load(path: str | os.PathLike[str], given: Mapping[str, Any]) -> Checkpoint:
@@ -90,11 +117,12 @@ def load(path: str | os.PathLike[str], given: Mapping[str, Any]) -> Checkpoint:
         chosen |= {name: settings.from_json(value) for name, value in parsed.items()}
         chosen["augment"] = Augment.parse(chosen["augment"])
         steps, state = integer("steps", notes["steps"], 0), None
+        table = TuningTable(checked(notes["tuning"]))
         history, curve = _rows(notes["history"]), _points(notes["curve"])
         if notes["state"] is not None:
             state = _state(notes["state"])
             history, curve = state.history, state.curve
-    return Checkpoint(model, chosen, steps, state, history, curve, arrays)
+    return Checkpoint(model, chosen, steps, state, history, curve, table, arrays)
 
 
 @contextmanager

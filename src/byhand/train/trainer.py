@@ -26,6 +26,7 @@ from byhand.data import Augment, Dataset
 from byhand.data.batch_loader import BatchLoader
 from byhand.errors import ArgumentError, DivergedError, ShapeError
 from byhand.hints import Hinted, hinted
+from byhand.kernels.conv import tuning
 from byhand.kernels.conv.problem import FLOAT32
 from byhand.nn import Model
 from byhand.ops import DEFAULT_HAND
@@ -44,7 +45,7 @@ from byhand.train.divergence import check_pixels, diverged, diverged_at_once
 from byhand.train.evaluation import Metric, check_data, evaluate, named_metrics
 from byhand.train.history import History, Row
 from byhand.train.losses import Loss, LossFunction
-from byhand.train.optim import Optimizer, check_optimizer, update, update_function
+from byhand.train.optim import Optimizer, check_optimizer, update
 from byhand.train.run import Run
 from byhand.train.schedule import Schedule, factor_at
 from byhand.train.schedule import resolve as resolve_schedule
@@ -116,6 +117,7 @@ class Trainer(Hinted):
         self.update = update(optimizer, self.clip_norm, hand)
         self.buffers = {name: np.zeros_like(model.p.flat) for name in optimizer.buffers}
         self.buffer_namespace = SimpleNamespace(**self.buffers)
+        self.tuning = tuning.in_use()  # by which algorithms are chosen, from the first step to the last
         self.comm, self.sync_batchnorm = world() if comm is None else comm, bool(sync_batchnorm)
         if self.comm.size > 1 and callable(loss):
             raise ArgumentError("Trainer: a loss function of your own runs on one rank; start it without mpiexec")
@@ -129,7 +131,8 @@ class Trainer(Hinted):
         self.curve: list[list[float]] = []  # (epoch, loss, accuracy) at about a hundred points
 
     def __repr__(self) -> str:
-        done = f"batch {self.batch_size}, hand {self.hand}, {self.steps:,} steps"
+        precision = "" if self.precision == FLOAT32 else f", precision {self.precision}"
+        done = f"batch {self.batch_size}, hand {self.hand}{precision}, {self.steps:,} steps"
         return f"<trainer of {self.model.name}: {self.optimizer}, {done}>"
 
     @property
@@ -141,18 +144,13 @@ class Trainer(Hinted):
         """Return the generated program of one update; `print` shows it. keep: as in `Model.program`."""
         size, settings = self.batch_size if batch is None else batch, self.loss.program_settings
         settings |= {"hand": self.hand, "precision": self.precision}
-        return self.model.program(size, train=True, update=self.update, keep=keep, **settings)
+        with tuning.using(self.tuning):
+            return self.model.program(size, train=True, update=self.update, keep=keep, **settings)
 
     @cached_property
     def data_parallel(self) -> DataParallelStep | None:
         """The step that several ranks do together; None for one rank."""
-        if self.comm.size == 1:
-            return None
-        apply = update_function(self.optimizer, self.clip_norm, self.hand, self.model.p, self.buffer_namespace)
-        hand, precision, sync = self.hand, self.precision, self.sync_batchnorm
-        return DataParallelStep(
-            self.model, self.comm, apply, hand=hand, precision=precision, loss=self.loss, sync_batchnorm=sync
-        )
+        return None if self.comm.size == 1 else DataParallelStep(self)
 
     @hinted
     def step(self, images: npt.ArrayLike, labels: npt.ArrayLike, *, lr: float | None = None) -> float:
@@ -366,33 +364,25 @@ class Trainer(Hinted):
     def evaluate(self, test: Any, labels: Any = None) -> dict[str, float]:
         """Return loss, accuracy and metrics on a data set, or on arrays of images and labels; each rank computes its shard."""
         data = as_dataset(self.model, test, labels)
-        return evaluate(self.model, data, self.comm, self.hand, self.loss, self.metrics, self.precision)
+        with tuning.using(self.tuning):
+            return evaluate(self.model, data, self.comm, self.hand, self.loss, self.metrics, self.precision)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a checkpoint, whole or not at all; with several ranks, rank 0 writes."""
         if self.comm.rank > 0:
             return
-        arrays = {f"optimizer.{name}": buffer for name, buffer in self.buffers.items()}
-        arrays |= {f"best.{name}": array for name, array in self.best.items()}
-        settings = {name: getattr(self, name) for name in checkpoint.SETTINGS} | {"loss": self.loss.kind}
-        kept = Checkpoint(self.model, settings, self.steps, self.state, self.history, self.curve, arrays)
-        checkpoint.save(kept, path)
+        checkpoint.save(Checkpoint.of(self), path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], **functions: Any) -> Trainer:
         """Return the trainer of a checkpoint file, or of the one in a run's folder; its `fit` resumes.
 
+        It chooses algorithms by the tuning table of the first training, whatever `byhand tune` has measured since.
         functions: a schedule, loss or metrics of your own, which no file holds.
         Raises FileError where there is none, or where it is damaged.
         """
         kept = checkpoint.load(path, functions)
         with checkpoint.untrusted(path):
             trainer = cls(kept.model, **kept.settings)
-            trainer.steps, trainer.state = kept.steps, kept.state
-            trainer.history, trainer.curve = kept.history, kept.curve
-            for name, buffer in trainer.buffers.items():
-                buffer[...] = kept.array(f"optimizer.{name}", like=buffer)
-            if kept.state is not None and kept.state.best_epoch:
-                arrays = trainer.state_arrays().items()
-                trainer.best = {name: kept.array(f"best.{name}", like=array) for name, array in arrays}
+            kept.restore(trainer)
         return trainer

@@ -95,12 +95,13 @@ def _choose(problem: Problem, forced: str | None, table: tuning.TuningTable) -> 
     applicable = [algorithm for algorithm in ALGORITHMS.values() if supports(algorithm, problem)]
     if forced is not None:
         if forced not in ALGORITHMS:
-            raise UnknownNameError("convolution algorithm", forced, ALGORITHMS)
+            raise UnknownNameError("convolution algorithm" if _local.forced else "BYHAND_CONV", forced, ALGORITHMS)
         if ALGORITHMS[forced].has_pass(problem):
             if ALGORITHMS[forced] in applicable:
                 return ALGORITHMS[forced]
             names = ", ".join(algorithm.name for algorithm in applicable)
-            raise ArgumentError(f"the forced algorithm {forced} does not apply to the {problem}; use {names}")
+            chosen = f"the forced algorithm is {forced}" if _local.forced else f"BYHAND_CONV is {forced}"
+            raise ArgumentError(f"{chosen}; it does not apply to the {problem}; use {names}")
     return min(applicable, key=lambda algorithm: algorithm.cost(problem) * table.factor(algorithm, problem))
 
 

@@ -1,8 +1,9 @@
 """A copy of images whose pixels lie a multiple of 4 KB apart, with a cache line between pixels: for 1x1 convolutions.
 
-A register tile reads one channel of 14 pixels after the other. With 1024 float32 channels these pixels are 4 KB apart: their
-cache lines all belong into one set of the L1 cache, which holds eight, and each is fetched again for every channel. In the
-copy, neighboring pixels are a line more apart. With a stride, the copy has only the pixels that the convolution reads.
+A register tile reads the first channel of 14 pixels, then the second channel of each, and so on. With 1024 float32 channels
+the pixels are 4 KB apart: their cache lines map to one set of the L1 cache, which holds eight lines, so that each line is
+fetched again for every channel. In the copy, neighboring pixels are one line further apart. With a stride, the copy has only
+the pixels that the convolution reads.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS, cdiv, kernel
 from byhand.kernels.runtime.launch import launch, scratch
 from byhand.kernels.runtime.types import Array
 
-# Bytes after which an address belongs into the same set of the L1 cache: 64 sets of lines of 64 bytes (x86, most of Arm).
+# Bytes after which addresses map to the same set of the L1 cache again: 64 sets of lines of 64 bytes (x86, most of Arm).
 L1_SET_PERIOD_BYTES = 4096
 
 # Columns of the product, at least, for which a copy pays: each number that is copied is multiplied as often.
@@ -24,9 +25,9 @@ COPY_MIN_COLUMNS = 128
 
 
 def spread_pixels(x: Array, shape: ConvShape) -> tuple[Array, ConvShape]:
-    """Return images whose pixels fall into different sets of the L1 cache, and the shape of the convolution over them.
+    """Return images whose pixels map to different sets of the L1 cache, and the shape of the convolution over them.
 
-    They are x itself, or a copy whose last axis is longer than `shape.channels`.
+    The images are x itself, or a copy whose last axis is longer than `shape.channels`.
     """
     if prod(shape.kernel) > 1 or shape.padded or not aliased(x, shape.stride[1], shape.filters_per_group):
         return x, shape
@@ -34,14 +35,14 @@ def spread_pixels(x: Array, shape: ConvShape) -> tuple[Array, ConvShape]:
 
 
 def spread_gradient(grad_y: Array, shape: ConvShape) -> Array:
-    """Return grad_y, or such a copy of it, for backward_data of a 1x1 convolution."""
+    """Return grad_y, or a copy whose last axis is longer than its filters, for backward_data of a 1x1 convolution."""
     if prod(shape.kernel) > 1 or not aliased(grad_y, 1, shape.depth):
         return grad_y
     return copy_of_pixels(grad_y, shape.output, (1, 1))
 
 
 def aliased(images: Array, stride: int, columns: int) -> bool:
-    """Tell whether every stride-th pixel falls into the same set of the L1 cache, and a copy of them pays."""
+    """Tell whether every stride-th pixel maps to the same set of the L1 cache, and whether a copy of them pays."""
     pixel_bytes = stride * images.shape[-1] * images.itemsize
     return pixel_bytes % L1_SET_PERIOD_BYTES == 0 and columns >= COPY_MIN_COLUMNS
 

@@ -2,11 +2,12 @@
 
     grad_weight[c, k] = sum over pixels p of  x[p, c] * grad_y[p, k]
 
-The kernel of backward_weights.py computes it too, row of the image by row, from pixels where they lie. With 1024 channels or
-filters, their cache lines share a set of the L1 cache (pixel_copy.py). Here a sum runs over a chunk of pixels without a break:
-the columns of grad_y that a register tile reads are copied into a panel, the pixels of x into a chunk with a line between them.
+The kernel of backward_weights.py computes it too, one row of the image after the other, from pixels where they lie. With 1024
+channels or filters, the cache lines of these pixels share a set of the L1 cache (pixel_copy.py). Here a sum runs over a chunk
+of pixels at once: the columns of grad_y that a register tile reads are copied into a panel, and the pixels of x into a chunk
+with a free cache line between them.
 
-Partial sums are those of backward_weights.py: a fixed number of parts of the pixels, added in order.
+As in backward_weights.py, the pixels are divided into a fixed number of parts, whose partial sums are added in order.
 """
 
 from __future__ import annotations
@@ -32,25 +33,25 @@ from byhand.kernels.runtime.types import Array, Indices
 # Pixels of a chunk: with fewer, the partial sums are read and written too often; a panel of more would fill the L2 cache.
 CHUNK_PIXELS = 512
 
-# Channels, at least, for which a panel pays: each number of it is multiplied as often.
+# Channels, at least, for which a panel of grad_y pays: each of its elements is multiplied once a channel.
 MIN_CHANNELS = 48
 
 
 class Sizes(NamedTuple):
-    """Sizes: channels, filters; columns of a tile; rows and columns of the grid; all pixels; parts of the work."""
+    """Sizes of the product: the grid has height x width pixels of an image; pixels: those of all images."""
 
     channels: int
     filters: int
-    columns: int
+    columns: int  # of the register tile
     height: int
     width: int
     pixels: int
-    pixel_parts: int
+    pixel_parts: int  # into which the work is divided
     filter_parts: int
 
 
 class Tables(NamedTuple):
-    """Offsets of the channels in a pixel and in grad_weight; of the one segment."""
+    """Offsets of the channels in a pixel of x and in grad_weight, and that of the one segment, 0."""
 
     a_rows: Indices
     c_rows: Indices
@@ -58,7 +59,7 @@ class Tables(NamedTuple):
 
 
 class Copies(NamedTuple):
-    """Memory for each thread: a chunk of x, and the panel of grad_y; their pixel steps; empty: read where they lie."""
+    """Memory of all workers for copies of a chunk of x, its pixels x_step apart, and of a panel of grad_y; empty: no copy."""
 
     x: Array
     x_step: int
@@ -128,7 +129,7 @@ def sum_pixels(x, grad_y, partials, sizes, tables, copies, block, worker):
 
 
 def copy_chunk(x, copies, start, pixel, count, sizes):
-    """Copy some pixels of the grid, a cache line more apart than their channels."""
+    """Copy some pixels of the grid, with a free cache line between them."""
     for p in range(count):
         n, rest = (pixel + p) // (sizes.height * sizes.width), (pixel + p) % (sizes.height * sizes.width)
         i, j = rest // sizes.width, rest % sizes.width

@@ -2,22 +2,26 @@
 
     F(2x2, 3x3)  16 products for 36     F(4x4, 3x3)  36 for 144     F(6x6, 3x3)  64 for 324
 
-A tile of m x m outputs sees (m + 2)^2 inputs. Tiles and filters are transformed, multiplied element by element, and the
-products are transformed to outputs; winograd_arrays.py has the matrices, where they come from, and the sums as arrays. For each
-of the (m + 2)^2 elements the sum over channels is a matrix product (tiles, C) x (C, K): that is where the time goes, and the
-register tile does it. Larger tiles save more products, and cost more: in transforms, at edges (an image of 14 pixels has 3.5
-tiles of 4), in memory for the filters, and in digits. Errors of an output, in parts of the largest sum of |x * weight|:
-first of random numbers, then the worst seen (sums of equal numbers, outliers, wide ranges):
+A tile of m x m outputs sees (m + 2)^2 inputs. Tiles and filters are transformed and multiplied element by element, and the
+products are transformed to outputs. winograd_arrays.py has the matrices, where they come from, and all passes as arrays. For
+each of the (m + 2)^2 elements the sum over channels is a matrix product (tiles, C) x (C, K), on the register tile: most of the
+time goes there. Larger tiles save more products and cost more: in transforms, at edges (an image of 14 pixels has 3.5 tiles of
+4), in memory for filters, and in accuracy.
 
-    direct  3e-7, 3e-5     2x2  1e-7, 3e-6     4x4  2e-6, 3e-5     6x6  3e-6, 6e-5
+Measured errors of an output, in parts of the largest sum of |x * weight|, with 256 channels: for random numbers, and for the
+worst data that a search finds (all channels equal, so that roundings add up):
 
-Where bfloat16 is asked for, tiles of 2x2 multiply rounded numbers too, in half the time (winograd_pairs.py). The errors are
-1e-3, at worst 5e-3: up to twice those of a direct sum of rounded numbers. Those of 4x4 would be 5 to 10 times as large.
+              direct    2x2     4x4     6x6
+    random      3e-7   1e-7    2e-6    3e-6
+    worst       5e-5   1e-5    3e-4    5e-4
 
-The unit is that of the largest output near by: an outlier costs all outputs of its tile digits, not only those that see it.
+An outlier in an image increases the errors of all outputs of its tiles, not only of those that see it.
+
+Where bfloat16 is asked for, tiles of 2x2 multiply rounded numbers, in half the time (winograd_pairs.py). The errors are 1e-3,
+at worst 5e-3: up to twice those of a direct sum of rounded numbers. Those of 4x4 would be 5 to 10 times as large.
 
 Where there are many tiles, each thread takes a block of them through all steps, in its L2 cache. Where there are few (one
-image, deep layers), the transformed filters are the most memory, and each step is distributed by itself: threads then read
+image, deep layers), most of the memory is transformed filters, and each step is distributed by itself: threads then read
 different filters. backward_data is forward with filters turned by 180 degrees. backward_weights takes the tiles of grad_y as
 filters of m x m taps.
 
@@ -39,35 +43,38 @@ from byhand.kernels.conv.winograd_arrays import TAPS
 from byhand.kernels.conv.winograd_kernels import WinogradKernels, float32_steps, make_kernels
 from byhand.kernels.conv.winograd_operands import (
     ForwardOperands,
-    Panels,
     Patches,
-    Planes,
-    Taps,
+    SpatialFilters,
     TiledImages,
     Tiling,
+    TransformedFilters,
     WeightsOperands,
+    shared_planes,
+    tiled,
+    worker_planes,
 )
 from byhand.kernels.conv.winograd_pairs import PANEL_CHANNELS, bfloat16_steps, panel_planes, patch_elements
 from byhand.kernels.microkernel.microkernel import no_epilogue
 from byhand.kernels.microkernel.operands import ADD, SCALE, ZERO, Epilogue
 from byhand.kernels.reductions import add_up
-from byhand.kernels.runtime.cpu import CACHE_LINE_BYTES, cache_size, vector_unit
+from byhand.kernels.runtime.cpu import cache_size, vector_unit
 from byhand.kernels.runtime.kernel import cdiv
 from byhand.kernels.runtime.launch import launch, scratch
 from byhand.kernels.runtime.launch_graph import prepared, scratch_workers
 from byhand.kernels.runtime.types import Array
 
-# Part of the L2 cache that the planes of a block of tiles take.
-L2_FRACTION = 4
+# The planes of a block of tiles take a quarter of the L2 cache: the rest is for filters and images.
+L2_FRACTION = 0.25
 
 # Blocks, at least, into which the tiles are divided, so that threads end at the same time.
 MIN_BLOCKS = 16
 
-# Tiles up to which each step is distributed by itself.
-FEW_TILES = 112
+# Tiles up to which each step is distributed by itself: with 8 register tiles of 14 rows, blocks of tiles are too few for the
+# threads.
+STEPWISE_MAX_TILES = 112
 
 # Tiles, at most, that each step takes at a time where it is distributed by itself.
-MAX_CHUNK_TILES = 512
+STEPWISE_MAX_CHUNK_TILES = 512
 
 # Channels of a panel of filters that a block transforms.
 FILTER_CHANNELS = 32
@@ -84,24 +91,21 @@ CHUNK_BYTES = {FLOAT32: 4 * 1024 * 1024, BF16: 2 * 1024 * 1024}
 MIN_CHUNK_TILES = 128
 CHUNK_TILES_PER_CHANNEL = {FLOAT32: 0, BF16: 2}
 
-# Tiles of a plane whose size is a multiple of so many cache lines are stored a line apart.
-SPREAD_LINES = 16
-
-# FLOPs of the register tile in the time of one element of a transform: of the images, the products and the filters. Fitted to
-# the CPU time of 136 problems (Zen 4, AVX-512).
+# Costs, in FLOPs that the register tile does meanwhile, of an element that a transform writes (of images and filters) or reads
+# (of products). Fitted to the CPU time of 136 problems (Zen 4, AVX-512).
 IMAGE_FLOPS, OUTPUT_FLOPS = {FLOAT32: 25, BF16: 18}, 20
 FILTER_FLOPS = {FLOAT32: 40, BF16: 90}
 
-# The same of backward_weights: the images, grad_y and the sums.
+# The same elements in backward_weights: of images, grad_y and sums.
 WEIGHTS_IMAGE_FLOPS, WEIGHTS_GRADIENT_FLOPS, WEIGHTS_SUM_FLOPS = {FLOAT32: 38, BF16: 28}, 20, 45
 
 # FLOPs of the register tile in the time of reading a byte of filters from memory.
 MEMORY_FLOPS = 5
 
-# FLOPs of the register tile in the time of the launches that a direct convolution has not.
+# FLOPs of the register tile in the time of the launches that Winograd has more than a direct convolution.
 LAUNCH_FLOPS = 150_000
 
-# Rows that a register tile of fewer rows takes the time of.
+# A register tile of fewer rows takes as long as one of four.
 MIN_TILE_ROWS = 4
 
 
@@ -122,11 +126,11 @@ class Form(NamedTuple):
         return 2 if self.precision == BF16 else 1
 
 
-# FLOPs of the register tile in the time of one of the products of a plane: fitted as IMAGE_FLOPS is.
+# FLOPs of the register tile in the time of a FLOP of the products, which are smaller where tiles are larger: fitted as well.
 PRODUCT_FLOPS = {Form(2): 1.05, Form(4): 1.15, Form(6): 1.45, Form(2, BF16): 0.54}
 
-# The bounds of the error, see Algorithm.
-ERRORS = {Form(2): 1e-5, Form(4): 5e-5, Form(6): 1e-4, Form(2, BF16): 2.0**-6}
+# Bounds of the error: Algorithm.error (problem.py).
+ERRORS = {Form(2): 2e-5, Form(4): 5e-4, Form(6): 1e-3, Form(2, BF16): 2.0**-6}
 
 
 @cache
@@ -183,9 +187,11 @@ def forward(x: Array, weight: Array, y: Array, epilogue: Epilogue, shape: ConvSh
     """Launch y = x convolved with weight."""
     columns = panel_columns(shape.filters_per_group, x.dtype)
     scale = epilogue.scale if epilogue.steps & SCALE else epilogue.scale[:0]
-    taps = Taps(weight.reshape(-1), shape.filters_per_group, columns, shape.filters, shape.depth * shape.filters, scale)
+    taps = SpatialFilters(
+        weight.reshape(-1), shape.filters_per_group, columns, shape.filters, shape.depth * shape.filters, scale
+    )
     words = shape.depth // form.channels_per_word
-    u = Panels(weight, shape.groups, shape.filters_per_group, words, columns, form.planes)
+    u = TransformedFilters(weight, shape.groups, shape.filters_per_group, words, columns, form.planes)
     sources = (weight, scale) if scale.size else (weight,)
     fill = partial(_transform_filters, taps, u, form)
     u = u._replace(array=prepared(("winograd", form, shape.groups), sources, panel_size(u), fill))
@@ -196,7 +202,7 @@ def backward_data(weight: Array, grad_y: Array, grad_x: Array, shape: ConvShape,
     """Launch the gradient of the images: grad_y convolved with the filters turned by 180 degrees."""
     columns = panel_columns(shape.depth, grad_y.dtype)
     words = shape.filters_per_group // form.channels_per_word
-    u = Panels(weight, shape.groups, shape.depth, words, columns, form.planes)
+    u = TransformedFilters(weight, shape.groups, shape.depth, words, columns, form.planes)
     fill = partial(_transform_turned_filters, weight, u, form)
     u = u._replace(array=prepared(("winograd_turned", form, shape.groups), (weight,), panel_size(u), fill))
     top, left = (TAPS - 1 - size for size in shape.padding[::2])
@@ -234,7 +240,7 @@ def backward_weights(x: Array, grad_y: Array, grad_weight: Array, shape: ConvSha
         groups=shape.groups,
         columns=columns,
         channel_rows=channel_rows,
-        start=np.zeros(1, np.int64),
+        segments=np.zeros(1, np.int64),
     )
     if in_parts:
         parts = max(1, min(MAX_BATCH_PARTS, tiles // rows))
@@ -283,7 +289,7 @@ winograd2x2, winograd4x4, winograd6x6 = (algorithm(Form(outputs)) for outputs in
 winograd2x2_bfloat16 = algorithm(Form(2, BF16))
 
 
-def _transform_filters(taps: Taps, u: Panels, form: Form, array: Array) -> None:
+def _transform_filters(taps: SpatialFilters, u: TransformedFilters, form: Form, array: Array) -> None:
     """Launch the transform of filters into an array."""
     size = (TAPS * TAPS + (2 * form.planes if form.precision == BF16 else 0)) * u.columns
     patches = Patches(scratch(scratch_workers() * size, dtype=array.dtype), size)
@@ -291,7 +297,7 @@ def _transform_filters(taps: Taps, u: Panels, form: Form, array: Array) -> None:
     launch(kernels(form).transform_filters, panels * parts, taps, u._replace(array=array), parts, patches)
 
 
-def _transform_turned_filters(weight: Array, u: Panels, form: Form, array: Array) -> None:
+def _transform_turned_filters(weight: Array, u: TransformedFilters, form: Form, array: Array) -> None:
     """Launch the transform of filters turned by 180 degrees, inputs and outputs exchanged, into an array."""
     filters_per_group = u.channels * form.channels_per_word
     taps, filters, channels = TAPS * TAPS, u.groups * filters_per_group, u.filters_per_group
@@ -300,17 +306,20 @@ def _transform_turned_filters(weight: Array, u: Panels, form: Form, array: Array
     turned = scratch(u.groups * tiles * taps * tap_step, dtype=array.dtype)
     launch(pack_transposed, taps * slices, weight.reshape(taps, channels, -1), turned, u.groups, u.columns, slices)
     _transform_filters(
-        Taps(turned, tiles * taps * tap_step, taps * tap_step, u.columns, tap_step, turned[:0]), u, form, array
+        SpatialFilters(turned, tiles * taps * tap_step, taps * tap_step, u.columns, tap_step, turned[:0]),
+        u,
+        form,
+        array,
     )
 
 
-def _launch_forward(x: TiledImages, y: Array, u: Panels, epilogue: Epilogue, form: Form) -> None:
+def _launch_forward(x: TiledImages, y: Array, u: TransformedFilters, epilogue: Epilogue, form: Form) -> None:
     """Launch y from images and transformed filters."""
     down, across = tiles_of(y.shape[1:3], form.outputs)
-    tiles, filters, start = len(y) * down * across, y.shape[3], np.zeros(1, np.int64)
-    in_blocks = tiles > FEW_TILES and u.array.nbytes <= cache_size(3) // 2
+    tiles, filters = len(y) * down * across, y.shape[3]
+    in_blocks = tiles > STEPWISE_MAX_TILES and u.array.nbytes <= cache_size(3) // 2
     block_tiles = tiles_of_block(tiles, u.planes * (x.channels + filters) * y.itemsize)
-    chunk_tiles = block_tiles if in_blocks else min(tiles, MAX_CHUNK_TILES)
+    chunk_tiles = block_tiles if in_blocks else min(tiles, STEPWISE_MAX_CHUNK_TILES)
     planes_of = worker_planes if in_blocks else shared_planes
     operands = ForwardOperands(
         x=x,
@@ -319,8 +328,8 @@ def _launch_forward(x: TiledImages, y: Array, u: Panels, epilogue: Epilogue, for
         u=u,
         products=planes_of(chunk_tiles, filters, u.planes, y.dtype),
         patches=patches_of(max(x.channels, filters), form, y.dtype),
-        unit=form.outputs + TAPS,
-        start=start,
+        bias_plane=form.outputs + TAPS,  # (1, 1) of a grid of outputs + TAPS - 1 columns
+        segments=np.zeros(1, np.int64),
     )
     own = kernels(form)
     if in_blocks:
@@ -343,7 +352,7 @@ def tiles_of(size: tuple[int, ...], outputs: int) -> tuple[int, int]:
 def tiles_of_block(tiles: int, tile_bytes: int) -> int:
     """Return the tiles of a block: whole register tiles, whose planes take a part of the L2 cache."""
     rows = vector_unit().tile_rows
-    fit = cache_size(2) // L2_FRACTION // tile_bytes // rows * rows
+    fit = int(L2_FRACTION * cache_size(2)) // tile_bytes // rows * rows
     return max(1, min(max(rows, fit), ceil(tiles / MIN_BLOCKS / rows) * rows))
 
 
@@ -353,36 +362,9 @@ def panel_columns(filters: int, dtype: np.dtype) -> int:
     return min(vector_unit().tile_columns(dtype), ceil(filters / lanes) * lanes)
 
 
-def panel_size(u: Panels) -> int:
+def panel_size(u: TransformedFilters) -> int:
     """Return the elements of transformed filters."""
     return u.planes * u.groups * ceil(u.filters_per_group / u.columns) * u.channels * u.columns
-
-
-def tiled(x: Array, step: int, top: int, left: int) -> TiledImages:
-    """Return images as tiles; top, left: padding."""
-    _, height, width, channels = x.shape
-    return TiledImages(x.reshape(-1), height, width, channels, -top, -left, step)
-
-
-def shared_planes(tiles: int, channels: int, planes: int, dtype: np.dtype) -> Planes:
-    """Return planes that all workers write to."""
-    return _planes(tiles, channels, planes, dtype, 1)
-
-
-def worker_planes(tiles: int, channels: int, planes: int, dtype: np.dtype) -> Planes:
-    """Return planes for each worker."""
-    own = _planes(tiles, channels, planes, dtype, scratch_workers())
-    return own._replace(worker_step=planes * own.plane_step)
-
-
-def _planes(tiles: int, channels: int, planes: int, dtype: np.dtype, copies: int) -> Planes:
-    """Return planes; powers of two between them, or between their tiles, would map them to the same few sets of a cache."""
-    line = CACHE_LINE_BYTES // dtype.itemsize
-    row_step = channels if channels % (SPREAD_LINES * line) else channels + line
-    step = tiles * row_step + line
-    return Planes(
-        scratch(copies * planes * step, dtype=dtype), step, 0, channels, row_step, np.arange(tiles) * row_step
-    )
 
 
 def patches_of(channels: int, form: Form, dtype: np.dtype) -> Patches:

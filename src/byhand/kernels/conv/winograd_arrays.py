@@ -1,9 +1,10 @@
 """Winograd's convolution as arrays: where its matrices come from, and all three passes as sums (einsum).
 
-A filter of r taps that slides over m + r - 1 inputs gives m outputs, with m * r multiplications. It is a product of two
-polynomials, transposed. A polynomial of degree n - 1 is known by its values at n points, and values of a product are products
-of values: n = m + r - 1 multiplications are enough. So a filter and its inputs are evaluated at n points, multiplied point by
-point, and interpolated. F(m, r) does it with three matrices, whose entries are exact fractions:
+A filter of r taps that slides over m + r - 1 inputs gives m outputs, with m * r multiplications. This is the transpose of a
+product of two polynomials, of m and of r coefficients. A polynomial of n coefficients is known by its values at n points, and
+the values of a product are products of values, so that n = m + r - 1 multiplications are enough: evaluate both polynomials at n
+points, multiply point by point, interpolate. The transposed algorithm F(m, r) needs as many, with three matrices of exact
+fractions:
 
     y = A^T [ (G weight) * (B^T x) ]                             one dimension, n products for m * r
     Y = A^T [ (G W G^T) * (B^T X B) ] A                          two dimensions, n^2 products for m^2 * r^2
@@ -11,8 +12,9 @@ point, and interpolated. F(m, r) does it with three matrices, whose entries are 
 F(4x4, 3x3) needs 36 products for 144. Sums over channels, and over pixels in backward_weights, are taken between the
 transforms, so that these are done once for each tile, not once for each pair of channels.
 
-The points are 0, 1, -1, 2, -2, 1/2, -1/2 and infinity, small numbers of both signs: rows of +a and -a share their sums, and
-entries stay small. Rounding errors grow with their powers: of 6x6 tiles they are some ten times those of a direct sum.
+The points are infinity and the first n - 1 of 0, 1, -1, 2, -2, 1/2, -1/2: small numbers of both signs, so that the rows of a
+and -a share their sums, and entries stay small. Entries are powers of the points, and rounding errors grow with them: of 6x6
+tiles they are some ten times those of a direct sum.
 
 Sources: Toom 1963 and Cook 1966 (the evaluation and interpolation); Winograd 1980, "Arithmetic complexity of computations";
 Lavin & Gray 2015, arXiv 1509.09308 (in networks); Barabasz et al. 2018, arXiv 1803.10986 (points and errors).
@@ -45,7 +47,7 @@ class Matrices(NamedTuple):
 
 @cache
 def matrices(outputs: int, taps: int) -> Matrices:
-    """Return the matrices of F(outputs, taps): the last point is infinity, where a polynomial's value is its first coefficient.
+    """Return the matrices of F(outputs, taps); the last point is infinity, where a polynomial's value is its last coefficient.
 
     >>> bt, g, at = matrices(2, 3)
     >>> for row in bt:
@@ -69,7 +71,9 @@ def matrices(outputs: int, taps: int) -> Matrices:
     input_rows, filter_rows = [], []
     for point in points:
         others = [other for other in points if other != point]
-        scale = prod(point - other for other in others)  # Lagrange's: it goes to the filter, so that B^T stays integral
+        scale = prod(
+            point - other for other in others
+        )  # the denominator of Lagrange's formula: G has it, B^T needs none
         input_rows.append([*_polynomial(others), Fraction(0)])
         filter_rows.append([point**r / scale for r in range(taps)])
     input_rows.append(_polynomial(points))
@@ -120,7 +124,10 @@ def backward_weights_arrays(x: Array, grad_y: Array, padding: tuple[int, int, in
 
 
 def _tiles(x: Array, begin: tuple[int, ...], height: int, width: int, outputs: int, overlap: int) -> Array:
-    """Return a view of tiles that begin `outputs` pixels apart and overlap: (N, rows, columns, C, size, size)."""
+    """Return a view of tiles that begin `outputs` pixels apart and overlap: (N, rows, columns, C, size, size).
+
+    begin: padding (top, left); height, width: of the outputs; pixels beyond the image are 0.
+    """
     down, across = ceil(height / outputs), ceil(width / outputs)
     size = outputs * down + overlap, outputs * across + overlap
     padded = np.zeros((len(x), *size, x.shape[3]), x.dtype)

@@ -5,6 +5,15 @@
     multiply             v, u                   -> planes of products (n * n, tiles, K): a matrix product for each plane
     transform_products   products               -> y (N, H', W', K), with the residual and the activation of an epilogue
 
+and of the gradient of the filters:
+
+    transform_sources    x (N, H, W, C)         -> planes v
+    transform_gradients  grad_y (N, H', W', K)  -> planes w (n * n, tiles, K)
+    sum_products         v, w                   -> planes of sums (n * n, C, K): over tiles, a matrix product for each plane
+    transform_sums       sums                   -> grad_weight (3, 3, C, K)
+
+A tile of m x m outputs sees n x n inputs, n = m + 2. A *plane* holds one of the n * n elements of all transformed tiles.
+
 `convolve` does all but the filters for one block of tiles after the other: its planes stay in the L2 cache. Meanwhile it
 prefetches the images of the next block, and the memory that y will be written to.
 
@@ -18,7 +27,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from byhand.kernels.conv.winograd_arrays import TAPS, matrices
-from byhand.kernels.conv.winograd_operands import Channels
+from byhand.kernels.conv.winograd_operands import ChannelRange
 from byhand.kernels.conv.winograd_tiles import copy, memory_of, prefetch_part, tile_of
 from byhand.kernels.microkernel.activation import activate, clipped
 from byhand.kernels.microkernel.bilinear_map import Grid, bilinear_map, bilinear_map_with_epilogue
@@ -136,7 +145,7 @@ def make_kernels(outputs: int, steps: Steps) -> WinogradKernels:
             for plane in range(planes):
                 prefetch_part(x.array, x_first, x_end, plane, planes)
                 prefetch_part(grad.array, grad_first, grad_end, plane, planes)
-                channels = Channels(0, operands.sums.rows.size, block)
+                channels = ChannelRange(0, operands.sums.rows.size, block)
                 sum_plane(operands, plane, channels, end - first, initial, worker)
 
     @kernel
@@ -148,7 +157,9 @@ def make_kernels(outputs: int, steps: Steps) -> WinogradKernels:
     def sum_products(operands, parts, count, initial, block):
         """Write, or add, the products of tiles of images and of grad_y, in one plane, for one part of a filter's channels."""
         plane, part, depth = block // parts, block % parts, operands.sums.rows.size
-        sum_plane(operands, plane, Channels(part * depth // parts, (part + 1) * depth // parts, 0), count, initial, 0)
+        sum_plane(
+            operands, plane, ChannelRange(part * depth // parts, (part + 1) * depth // parts, 0), count, initial, 0
+        )
 
     images_kernel = make_transform_kernel(transform_images)
     same = transform_sources is transform_images
@@ -252,10 +263,10 @@ def make_multiply_plane(tile: Intrinsic) -> Callable[..., None]:
     def multiply_plane(operands, epilogue, plane, count, worker):
         """Write the products of one plane.
 
-        The bias is added in the plane of the points (1, 1), which adds to all pixels of a tile alike.
+        The sums of the plane of the points (1, 1) begin with the bias: A^T adds this element to all pixels of a tile.
         """
         v, u, products = operands.v, operands.u, operands.products
-        initial = BIAS if plane == operands.unit and epilogue.bias.size > 0 else ZERO
+        initial = BIAS if plane == operands.bias_plane and epilogue.bias.size > 0 else ZERO
         tiles = cdiv(u.filters_per_group, u.columns)
         v_start = worker * v.worker_step + plane * v.plane_step
         start = worker * products.worker_step + plane * products.plane_step
@@ -263,8 +274,8 @@ def make_multiply_plane(tile: Intrinsic) -> Callable[..., None]:
             group, t = panel // tiles, panel % tiles
             k = group * u.filters_per_group + t * u.columns
             tile(
-                A(v.array, v_start + group * u.channels, v.rows, operands.start, 1),
-                B(u.array, (plane * u.groups * tiles + panel) * u.channels * u.columns, operands.start, u.columns),
+                A(v.array, v_start + group * u.channels, v.rows, operands.segments, 1),
+                B(u.array, (plane * u.groups * tiles + panel) * u.channels * u.columns, operands.segments, u.columns),
                 C(products.array, start + k, products.rows, k),
                 Extent(count, min(u.columns, u.filters_per_group - t * u.columns), 1, u.channels),
                 initial,
@@ -285,8 +296,8 @@ def sum_plane(operands, plane, channels, count, initial, worker):
         for t in range(cdiv(filters_per_group, columns)):
             k = group * filters_per_group + t * columns
             tile(
-                A(v.array, v_start + group * sums.rows.size, operands.channel_rows, operands.start, v.row_step),
-                B(w.array, w_start + k, operands.start, w.row_step),
+                A(v.array, v_start + group * sums.rows.size, operands.channel_rows, operands.segments, v.row_step),
+                B(w.array, w_start + k, operands.segments, w.row_step),
                 C(sums.array, start + k, sums.rows, 0),
                 Extent(channels.end - channels.first, min(columns, filters_per_group - t * columns), 1, count),
                 initial,

@@ -1,10 +1,19 @@
-"""The operands of the kernels of Winograd's convolution: images as tiles, planes of transformed tiles, panels of filters."""
+"""The operands of Winograd's kernels: images as tiles, transformed tiles in planes, filters before and after the transform."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
+from byhand.kernels.runtime.cpu import CACHE_LINE_BYTES
+from byhand.kernels.runtime.launch import scratch
+from byhand.kernels.runtime.launch_graph import scratch_workers
 from byhand.kernels.runtime.types import Array, Indices
+
+# Where the channels of a tile are a multiple of so many cache lines (1 KB), tiles are stored one line further apart: else their
+# lines would map to few sets of a cache.
+SPREAD_LINES = 16
 
 
 class TiledImages(NamedTuple):
@@ -43,8 +52,8 @@ class Planes(NamedTuple):
     rows: Indices
 
 
-class Panels(NamedTuple):
-    """Transformed filters: (planes, groups, tiles of `columns` filters, channels, columns)."""
+class TransformedFilters(NamedTuple):
+    """Transformed filters U, in panels: (planes, groups, tiles of `columns` filters, channels, columns)."""
 
     array: Array
     groups: int
@@ -54,8 +63,11 @@ class Panels(NamedTuple):
     planes: int
 
 
-class Taps(NamedTuple):
-    """Filters to transform: the steps from one group, tile of columns, channel and tap to the next; scale: of each filter."""
+class SpatialFilters(NamedTuple):
+    """3x3 filters to transform: the steps from one group, tile of columns, channel and tap to the next.
+
+    scale: a factor for each filter (of a batch norm), or empty.
+    """
 
     array: Array
     group_step: int
@@ -73,22 +85,27 @@ class Patches(NamedTuple):
 
 
 class ForwardOperands(NamedTuple):
-    """The operands of forward and backward_data; unit: the plane of the points (1, 1); start: a table that holds 0."""
+    """The operands of forward and backward_data.
+
+    bias_plane: the plane to which the bias is added; segments: the offset of the one segment of a product, 0.
+    """
 
     x: TiledImages
     y: TiledImages
     v: Planes
-    u: Panels
+    u: TransformedFilters
     products: Planes
     patches: Patches
-    unit: int
-    start: Indices
+    bias_plane: int
+    segments: Indices
 
 
 class WeightsOperands(NamedTuple):
-    """The operands of backward_weights: sums has the channels of a filter for tiles, in parts a worker_step apart.
+    """The operands of backward_weights.
 
-    columns: of the register tile; channel_rows: a table 0, 1, 2, ...; start: one that holds 0.
+    v, w: the transformed tiles of images and of grad_y. sums: planes with a row for each channel of a filter; parts of the
+    batch have sums of their own, worker_step apart. columns: of the register tile; channel_rows: the offset of each channel in
+    v; segments: the offset of the one segment of a product, 0.
     """
 
     x: TiledImages
@@ -100,12 +117,39 @@ class WeightsOperands(NamedTuple):
     groups: int
     columns: int
     channel_rows: Indices
-    start: Indices
+    segments: Indices
 
 
-class Channels(NamedTuple):
+class ChannelRange(NamedTuple):
     """The channels of a filter from `first` to `end`, and the part of the sums that their products are added to."""
 
     first: int
     end: int
     part: int
+
+
+def tiled(x: Array, step: int, top: int, left: int) -> TiledImages:
+    """Return images as tiles; top, left: padding."""
+    _, height, width, channels = x.shape
+    return TiledImages(x.reshape(-1), height, width, channels, -top, -left, step)
+
+
+def shared_planes(tiles: int, channels: int, planes: int, dtype: np.dtype) -> Planes:
+    """Return planes that all workers write to."""
+    return _planes(tiles, channels, planes, dtype, 1)
+
+
+def worker_planes(tiles: int, channels: int, planes: int, dtype: np.dtype) -> Planes:
+    """Return planes for each worker."""
+    own = _planes(tiles, channels, planes, dtype, scratch_workers())
+    return own._replace(worker_step=planes * own.plane_step)
+
+
+def _planes(tiles: int, channels: int, planes: int, dtype: np.dtype, copies: int) -> Planes:
+    """Return planes; powers of two between them, or between their tiles, would map them to the same few sets of a cache."""
+    line = CACHE_LINE_BYTES // dtype.itemsize
+    row_step = channels if channels % (SPREAD_LINES * line) else channels + line
+    step = tiles * row_step + line
+    return Planes(
+        scratch(copies * planes * step, dtype=dtype), step, 0, channels, row_step, np.arange(tiles) * row_step
+    )

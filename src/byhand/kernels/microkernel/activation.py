@@ -2,11 +2,11 @@
 
     c[m, n] = activation(c[m, n])
 
-They are no steps on the sums in registers, as a ReLU and a ReLU6 are: an exponential there would be repeated in every size
-of tile. The block is still in the L1 cache, and one loop over its rows serves every tile. The tile applies the activation of
-its epilogue itself; a kernel that writes rows without a tile calls `activate`.
+A ReLU and a ReLU6 are applied to the sums in registers. An exponential there would be repeated in the code of every size of
+tile, so these functions run over the block after it was stored, while it is in the L1 cache: one loop serves all tiles. The
+register tile calls it with the steps of its epilogue; a kernel that writes rows without a tile calls `activate`.
 
-The steps of an `Epilogue` name the activation: 0 none, 1 the first of ACTIVATIONS, times ACTIVATION_STEP.
+The steps of an `Epilogue` hold the activation as ACTIVATION_STEP times its number: 0 for none, 1 for the first of ACTIVATIONS.
 """
 
 from __future__ import annotations

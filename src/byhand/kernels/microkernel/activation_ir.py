@@ -52,17 +52,16 @@ TAIL_EXPONENT = (
     2.8349129e-06,
 )
 
-# Exponents of 2 beyond these are taken for the first, next to 0, and for infinity.
+# Below MIN_EXPONENT a power of 2 is that of MIN_EXPONENT, almost 0; above MAX_EXPONENT it is infinity.
 MIN_EXPONENT, MAX_EXPONENT = -126.9, 127.4
 
-# For a larger |x|, gelu is 0 or x to the last digit.
+# For a larger |x|, the float32 gelu is 0 or x.
 GELU_MAX = 20.0
 
 
 def emit(vectors: Vectors, kind: str, value: Value) -> Value:
     """Return an activation of a vector; kind: of ACTIVATIONS."""
-    activation: Callable[[Vectors, Value], Value] = globals()[f"_{kind}"]
-    return activation(vectors, value)
+    return EMITTERS[kind](vectors, value)
 
 
 def _hard_sigmoid(vectors: Vectors, x: Value) -> Value:
@@ -98,6 +97,16 @@ def _gelu(vectors: Vectors, x: Value) -> Value:
     a = _at_most(vectors, _intrinsic(vectors, "fabs", x), GELU_MAX)
     tail = _power_of_2(vectors, build.fneg(_polynomial(vectors, a, TAIL_EXPONENT)))
     return vectors.multiply_add(build.fneg(a), tail, _at_least(vectors, x, 0.0))
+
+
+# Of ACTIVATIONS, by name.
+EMITTERS: dict[str, Callable[[Vectors, Value], Value]] = {
+    "sigmoid": _sigmoid,
+    "silu": _silu,
+    "hard_sigmoid": _hard_sigmoid,
+    "hard_swish": _hard_swish,
+    "gelu": _gelu,
+}
 
 
 def _exp_of_negative(vectors: Vectors, x: Value) -> Value:
@@ -172,7 +181,7 @@ class ActivateRows(Vectors):
     """Emits the function activate_rows(c, rows table, rows, columns, kind): c[m, n] = activation(c[m, n])."""
 
     def emit(self) -> None:
-        """Write the function: vector by vector of columns, and for each the loop of the kind over all rows."""
+        """Write the function: for each vector of columns, a loop over the rows with the activation of the kind."""
         build, new = self.builder, self.function.append_basic_block
         c, table, rows, columns, kind = self.function.args
         before, head, body, following, done = build.block, new(), new(), new(), new()

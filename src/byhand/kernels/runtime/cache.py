@@ -1,9 +1,10 @@
 """The kernel cache: machine code on disk, one file per kernel, named after it and the hash of all that it was made from.
 
 The key covers the kernel's source and all that it calls, the types of its arguments, the vector unit, the processor, the
-versions of Numba, LLVM and NumPy, and the text of build.py, kernel.py, intrinsic.py, arguments.py and llvm.py. After a change
-of any of these no file is found, and the kernel is built anew. Files are written atomically, so that two processes that start
-together both succeed. A file begins with the hash of its content and its own name: a truncated one is built again.
+versions of Numba, LLVM and NumPy, and the text of build.py, kernel.py, intrinsic.py, arguments.py, llvm.py and source_key.py,
+which makes it. After a change of any of these no file is found, and the kernel is built anew. Files are written atomically, so
+that two processes that start together both succeed. A file begins with the hash of its content and its own name: a truncated
+one is built again.
 
 Machine code is executed, so that only a file of this user's is loaded, one that nobody else can write to, and no link.
 """
@@ -23,13 +24,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from byhand.errors import FileError
-from byhand.files import cache_folder, write_whole
+from byhand.files import cache_folder, outlives_process, write_whole
 from byhand.translation import translate
 
 # A library of machine code as Numba takes it: its name, "object", (machine code, LLVM bitcode).
 LibraryState = tuple[str, str, tuple[bytes, bytes]]
 
 NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # to open a pipe in a file's place does not wait for its writer
+
+DIGEST_CHARACTERS = 64  # of a SHA-256 hash
 
 # Functions that are called with a kernel's name before it is built, to show progress.
 BUILD_LISTENERS: list[Callable[[str], None]] = []
@@ -61,17 +64,28 @@ def key(*parts: object) -> str:
 def load(name: str) -> tuple[str, LibraryState] | None:
     """Return (the entry's symbol, the library), or None where the file is missing, damaged, or not to be trusted."""
     with suppress(OSError, ValueError, FileError):
-        content = read_own(cache_folder("kernels") / f"{name}.kernel")
-        digest, body = content[:64], content[64:]
-        if hashlib.sha256(body).hexdigest().encode() != digest:
-            return None
-        line, _, rest = body.partition(b"\n")
+        line, _, rest = read_hashed(cache_folder("kernels") / f"{name}.kernel").partition(b"\n")
         key_inside, symbol, library, size = json.loads(line)
         if key_inside != name:
             _distrust(f"{name}.kernel holds another kernel")
             return None
         return symbol, (library, "object", (rest[:size], rest[size:]))
     return None
+
+
+def read_hashed(path: Path) -> bytes:
+    """Return what `write_hashed` wrote; raises ValueError where the file is damaged, OSError where it is not to be trusted."""
+    content = read_own(path)
+    digest, body = content[:DIGEST_CHARACTERS], content[DIGEST_CHARACTERS:]
+    if hashlib.sha256(body).hexdigest().encode() != digest:
+        raise ValueError(f"{path.name} is damaged")
+    return body
+
+
+def write_hashed(path: Path, body: bytes) -> None:
+    """Write a file of this user alone, its hash first; where the disk is full or read-only, nothing is written."""
+    with suppress(OSError, FileError):
+        write_whole(path, hashlib.sha256(body).hexdigest().encode() + body, mode=0o600)
 
 
 def read_own(path: Path) -> bytes:
@@ -122,10 +136,8 @@ def store(name: str, symbol: str, state: LibraryState) -> None:
     if how != "object":
         return
     line = json.dumps([name, symbol, library, len(data[0])]).encode()
-    body = line + b"\n" + data[0] + data[1]
-    content = hashlib.sha256(body).hexdigest().encode() + body
     with suppress(OSError, FileError):
-        write_whole(cache_folder("kernels") / f"{name}.kernel", content, mode=0o600)
+        write_hashed(cache_folder("kernels") / f"{name}.kernel", line + b"\n" + data[0] + data[1])
 
 
 class CacheInfo(NamedTuple):
@@ -141,7 +153,7 @@ def cache_info() -> CacheInfo:
     """Return the state of the cache."""
     folder = cache_folder("kernels")
     sizes = [path.stat().st_size for path in folder.glob("*.kernel")]
-    lasting = not folder.parent.name.startswith("byhand-")  # else a temporary folder: the usual one is not writable
+    lasting = outlives_process(folder)
     with suppress(OSError, FileError):
         probe = folder / "probe"
         write_whole(probe, b"byhand")

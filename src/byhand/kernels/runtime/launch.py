@@ -128,11 +128,11 @@ def do_nothing(x, block):  # type: ignore[no-untyped-def]
     """Do nothing."""
 
 
-LAUNCHES = 64  # of a table that is timed
+TIMED_LAUNCHES = 64  # in a table
 
 
 def launch_seconds() -> float:
-    """Return the seconds that sharing one launch out costs, measured: the shortest of many."""
+    """Return the seconds that it takes to distribute one launch over the threads, measured: the shortest of many."""
     return min(launch_times(50))
 
 
@@ -140,10 +140,10 @@ def launch_times(tables: int) -> list[float]:
     """Return the seconds of a launch of one empty block a thread, each the mean over a table of launches."""
     x = np.zeros(1, np.float32)
     call = thread_pool.Launch("do_nothing", machine_code(do_nothing, (x,)), pack((x,)), thread_pool.workers(), (x,))
-    table = thread_pool.LaunchTable([call] * LAUNCHES)
+    table = thread_pool.LaunchTable([call] * TIMED_LAUNCHES)
     times = []
     for _ in range(tables):
         started = time.perf_counter()
         table.run()
-        times.append((time.perf_counter() - started) / LAUNCHES)
+        times.append((time.perf_counter() - started) / TIMED_LAUNCHES)
     return times

@@ -241,8 +241,10 @@ def micro_batch() -> Iterator[None]:
         graph.launches.append([])
     graph.micro_batches.append([])
     graph.in_micro_batch, before, graph._used = True, graph._used, 0
-    yield
-    graph.in_micro_batch, graph._used = False, before
+    try:
+        yield
+    finally:
+        graph.in_micro_batch, graph._used = False, before
 
 
 def scratch_workers() -> int:

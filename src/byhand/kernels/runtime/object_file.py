@@ -135,7 +135,9 @@ def _sections(content: bytes) -> list[Section]:
 
 def _symbols(content: bytes, sections: list[Section]) -> list[Symbol]:
     """Return the table of symbols."""
-    table = next(section for section in sections if section.kind == SHT_SYMTAB)
+    table = next((section for section in sections if section.kind == SHT_SYMTAB), None)
+    if table is None:
+        raise UnsupportedObjectError("no symbols")
     names = sections[table.link]
     rows = struct.iter_unpack("<IBBHQQ", content[table.offset : table.offset + table.size])
     symbols = []

@@ -1,5 +1,8 @@
 """The parallel loop: one compiled function that runs a table of launches, block by block, on all threads.
 
+It runs on the threads of Numba (OpenMP, TBB or workqueue), on systems without a futex; on Linux, worker_loops.py takes its
+place, with `run_block` and `advance` of this file.
+
 A table has rows of three words: a kernel's entry, the address of its packed arguments, its blocks. An entry of 0 marks a
 group of micro-batches, independent lists of launches, each run by one thread: the address is then that of a list of tables,
 one per micro-batch, and the last word their end. Threads distribute the blocks of a launch and the micro-batches of a group.

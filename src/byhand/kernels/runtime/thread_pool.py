@@ -26,6 +26,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from byhand.errors import ArgumentError
+from byhand.hints import warn
 from byhand.kernels.runtime.arguments import LAUNCH_ROW_BYTES
 from byhand.kernels.runtime.cpu import MAX_THREADS, cores
 from byhand.kernels.runtime.mode import mode
@@ -54,7 +55,10 @@ class Launch(NamedTuple):
 
 
 class Threads(NamedTuple):
-    """The threads of this process: the layer, why, how many, the compiled loop, the lock to enter it, what ends them."""
+    """The threads of this process: the layer, why, how many, the compiled loop, the lock to enter it, what ends them.
+
+    asked: how many were asked for, where the system may have started fewer.
+    """
 
     layer: str
     reason: str
@@ -62,6 +66,7 @@ class Threads(NamedTuple):
     loop: Callable[..., None]
     lock: threading.Lock | None
     stop: Callable[[], None] | None = None
+    asked: int = 0
 
 
 class _WorkerLimit(threading.local):
@@ -83,6 +88,11 @@ def start() -> Threads:
         with _starting:
             if _threads is None:
                 _threads = _start()
+                if _threads.workers < _threads.asked:
+                    warn(
+                        f"{_threads.workers} of {_threads.asked} threads could be started, and byhand computes with these; "
+                        "the system limits threads (ulimit -u) or memory"
+                    )
     return _threads
 
 
@@ -128,7 +138,7 @@ def _start_own(count: int) -> Threads:
     from byhand.kernels.runtime.worker_threads import WorkerThreads  # noqa: PLC0415  (Linux)
 
     pool = WorkerThreads(count)
-    return Threads("own", "byhand's, asleep until there is work", pool.workers, pool.run, None, pool.stop)
+    return Threads("own", "byhand's, asleep until there is work", pool.workers, pool.run, None, pool.stop, count)
 
 
 @atexit.register

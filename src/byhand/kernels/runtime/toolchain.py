@@ -1,7 +1,8 @@
 """What machine code depends on beside its source: the versions of Numba and LLVM, and the processor as LLVM sees it.
 
 They are asked once and kept on disk, by the files of both libraries and by what the system says of the processor: to import
-the libraries takes 0.3 s, which a process does without that finds its kernels in the cache.
+the libraries takes 0.3 s, which a process does without that finds its kernels in the cache. The file begins with its hash: of
+a damaged one, all kernels would be compiled for another processor.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from byhand.errors import FileError
-from byhand.files import cache_folder, write_whole
+from byhand.files import cache_folder
 from byhand.kernels.runtime import cache as disk
 
 # Lines of /proc/cpuinfo that tell the kind of a processor, on x86-64 and on ARM; the others differ from core to core.
@@ -43,12 +44,12 @@ def toolchain() -> Toolchain:
         return _ask()
     path = cache_folder("machine") / f"{key}.json"
     with suppress(OSError, ValueError, TypeError, FileError):
-        found = Toolchain(*json.loads(disk.read_own(path)))
+        found = Toolchain(*json.loads(disk.read_hashed(path)))
         if all(isinstance(value, str) for value in found):
             return found
     asked = _ask()
     with suppress(OSError, FileError):
-        write_whole(path, json.dumps(asked).encode(), mode=0o600)
+        disk.write_hashed(path, json.dumps(asked).encode())
     return asked
 
 

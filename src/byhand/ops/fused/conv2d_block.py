@@ -7,8 +7,8 @@ a batch norm is a scale and a shift per filter:
 
     batch_norm(z) = s z + (beta - mu s),   s = gamma / sqrt(v + eps)
 
-The compiled hand applies them, and the rest, in the epilogue of the convolution, while the sums are in registers: y is written
-once, and the weights stay unfolded. Backward recomputes the norm's input.
+The compiled hand applies them in the epilogue of the convolution, while the sums are in registers; activations other than ReLU
+and ReLU6 follow while the block of y is in the L1 cache. The weights stay unfolded. Backward recomputes the norm's input.
 
 Sources: He et al. 2015, arXiv 1512.03385 (the block); Jacob et al. 2017, section 3.2, arXiv 1712.05877 (the scale).
 """

@@ -16,12 +16,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import prod
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from byhand.kernels import cdiv
-from byhand.kernels.conv import with_precision
+from byhand.kernels.conv import tuning
 from byhand.nn import Model
 from byhand.ops import dropout
 from byhand.ops.op import Array
@@ -29,10 +29,12 @@ from byhand.ops.regularization.dropout import GOLDEN_GAMMA
 from byhand.program import Program
 from byhand.train.distributed.breakpoints import SegmentedReplay, at_breakpoint
 from byhand.train.distributed.gradient_overlap import BUCKET_BYTES, GradientOverlap, can_overlap
-from byhand.train.distributed.mpi import Communicator
 from byhand.train.distributed.sync_batch_norm import SyncBatchNorm
-from byhand.train.losses import Loss
+from byhand.train.optim import update_function
 from byhand.train.optim.hyperparameters import Scheduled
+
+if TYPE_CHECKING:
+    from byhand.train.trainer import Trainer
 
 SCALARS = 3  # at the start of the buffer: loss, correct, stop
 CACHE_LINE_FLOATS = 16  # float32 elements in a cache line
@@ -41,29 +43,22 @@ ApplyUpdate = Callable[[Array, Scheduled, Scheduled], None]  # of the optimizer:
 
 
 class DataParallelStep:
-    """One update of a model by all ranks.
+    """One update of a trainer's model by all ranks.
 
     update: the optimizer's, called with the reduced gradient, the learning rate and the number of the step;
     stop_requested: a function that tells whether this rank received a stop signal;
     stopped: whether any rank had received one before the latest step.
     """
 
-    def __init__(
-        self,
-        model: Model,
-        comm: Communicator,
-        update: ApplyUpdate,
-        *,
-        hand: str,
-        precision: str,
-        loss: Loss,
-        sync_batchnorm: bool,
-    ) -> None:
-        self.model, self.comm, self.update = model, comm, update
-        self.hand, self.precision, self.loss = hand, precision, loss
+    def __init__(self, trainer: Trainer) -> None:
+        self.model, self.comm, self.hand, self.precision = trainer.model, trainer.comm, trainer.hand, trainer.precision
+        self.tuning, self.loss, model, comm = trainer.tuning, trainer.loss, trainer.model, trainer.comm
+        self.update: ApplyUpdate = update_function(
+            trainer.optimizer, trainer.clip_norm, self.hand, model.p, trainer.buffer_namespace
+        )
         self.stop_requested: Callable[[], bool] = lambda: False
         self.stopped = False
-        self.sync = SyncBatchNorm(comm, hand) if sync_batchnorm else None
+        self.sync = SyncBatchNorm(comm, self.hand) if trainer.sync_batchnorm else None
         self._running = [value for value in vars(model.state).values() if value.dtype.kind == "f"]
         running = sum(value.size for value in self._running)
         first = cdiv(SCALARS + running, CACHE_LINE_FLOATS) * CACHE_LINE_FLOATS  # the gradient begins with a cache line
@@ -90,7 +85,8 @@ class DataParallelStep:
         shard = self.comm.shard_or_first(batch)
         images = shard.stop - shard.start
         settings = self.loss.program_settings
-        return self.model.program(images, train=True, hand=self.hand, precision=self.precision, **settings)
+        with tuning.using(self.tuning):
+            return self.model.program(images, train=True, hand=self.hand, precision=self.precision, **settings)
 
     def __call__(
         self, images: Array, labels: Array, rows: Array | None, batch: int, learning_rate: float, t: int
@@ -171,7 +167,7 @@ class CapturedStep:
         if step.overlap is not None:
             callees = step.overlap.with_reports(callees)
         self._forward_backward = program.load(callees).step
-        self._replay = SegmentedReplay(with_precision(program.precision)(self._whole), step.hand)
+        self._replay = SegmentedReplay(program.choices()(self._whole), step.hand)
 
     def run(self, learning_rate: float, t: int) -> None:
         """Do one update."""
