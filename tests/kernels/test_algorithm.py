@@ -144,7 +144,7 @@ def test_all_algorithms_of_a_max_pooled_convolution_do_the_same(name):
         passed = asked._replace(pass_name=pass_name)
         assert choose(passed) is ALGORITHMS["sparse"]
         able |= {algorithm.name for algorithm in ALGORITHMS.values() if supports(algorithm, passed)}
-    able -= {"bfloat16"}  # with it, another pixel may be the maximum
+    able -= {"bfloat16", "winograd2x2_bfloat16"}  # with it, another pixel may be the maximum
     assert len(able) >= 2
     for forced in able:
         with force(forced):

@@ -11,11 +11,11 @@ import pytest
 import byhand as bh
 from byhand.kernels import capture, compiled, conv, kernel, launch, scratch
 from byhand.kernels.conv import winograd_arrays
-from byhand.kernels.conv.algorithm import ALGORITHMS, force, supports
-from byhand.kernels.conv.problem import PASSES, Problem
-from byhand.kernels.microkernel.bilinear_map import Grid, bilinear_map, bilinear_map_with_epilogue
+from byhand.kernels.conv.algorithm import ALGORITHMS, force, names, supports, with_precision
+from byhand.kernels.conv.problem import PASSES, ConvShape, Problem
+from byhand.kernels.microkernel.bilinear_map import Grid, bilinear_map, bilinear_map_rounded, bilinear_map_with_epilogue
 from byhand.kernels.microkernel.microkernel import epilogue
-from byhand.kernels.runtime.cpu import TARGETS
+from byhand.kernels.runtime.cpu import TARGETS, vector_unit
 from byhand.kernels.runtime.launch_graph import fixed_weights
 from byhand.kernels.runtime.thread_pool import limit
 from byhand.ops.conv.conv2d import conv_shape
@@ -96,9 +96,22 @@ def arguments(pass_name, x, weight, grad_y, shape, out):
     }[pass_name]
 
 
+BFLOAT16 = "winograd2x2_bfloat16"
+needs_bfloat16 = pytest.mark.skipif(not vector_unit().bfloat16, reason="this CPU has no vdpbf16ps")
+
+
 @pytest.mark.parametrize("pass_name", PASSES)
-@pytest.mark.parametrize("name", ["14x14", "grouped", "many tiles"])
-def test_the_bits_do_not_depend_on_threads(name, pass_name):
+@pytest.mark.parametrize(
+    ("name", "forced"),
+    [
+        ("14x14", "winograd4x4"),
+        ("grouped", "winograd4x4"),
+        ("many tiles", "winograd4x4"),
+        pytest.param("14x14", BFLOAT16, marks=needs_bfloat16),
+        pytest.param("many tiles", BFLOAT16, marks=needs_bfloat16),
+    ],
+)
+def test_the_bits_do_not_depend_on_threads(name, forced, pass_name):
     x, weight, grad_y, attributes = case(name)
     shape = conv_shape(x.shape, weight.shape, grad_y.shape, **attributes)
     out = np.empty_like({"forward": grad_y, "backward_data": x, "backward_weights": weight}[pass_name])
@@ -106,7 +119,7 @@ def test_the_bits_do_not_depend_on_threads(name, pass_name):
     for threads in (1, 2, 4):
         with limit(threads):
             graph, _ = capture(
-                ALGORITHMS["winograd4x4"].launcher(pass_name), *arguments(pass_name, x, weight, grad_y, shape, out)
+                ALGORITHMS[forced].launcher(pass_name), *arguments(pass_name, x, weight, grad_y, shape, out)
             )
             graph.run()
         results.append(out.tobytes())
@@ -175,6 +188,55 @@ def test_filters_that_a_hand_computes_are_transformed_as_they_are(name, fixed):
         graph, _ = capture(convolve_twice, x, first, second)
     graph.run()
     np.testing.assert_allclose([first[0, 5, 5], second[0, 5, 5]], [[144.0] * 16, [288.0] * 16], rtol=1e-5)
+
+
+PAIRED = {  # images, channels, filters, padding: even numbers of channels
+    "7x7": ((3, 7, 7), 20, 36, 1),  # an odd number of tiles, panels that are not full
+    "uneven padding": ((1, 6, 5), 2, 34, (2, 0, 1, 3)),
+    "no padding": ((3, 9, 13), 18, 6, 0),
+    "several chunks": ((9, 16, 16), 64, 40, 1),
+    "several chunks, an odd last one": ((65, 7, 7), 70, 68, 1),
+}
+
+
+@needs_bfloat16
+@pytest.mark.parametrize("name", PAIRED)
+def test_products_of_bfloat16_keep_their_bound(name):
+    rng, (size, channels, filters, padding) = np.random.default_rng(0), PAIRED[name]
+    x_size, weight_size = (*size, channels), (3, 3, channels, filters)
+    call = bh.conv2d.contract(x_size, weight_size, padding=padding)
+    shape = conv_shape(x_size, weight_size, call.shapes["y"], **call.attributes)
+    arrays = [rng.standard_normal(size).astype(np.float32) for size in (x_size, weight_size, call.shapes["y"])]
+    for pass_name in PASSES:
+        exact, unit = (run("packed", pass_name, np.float64, shape, function, arrays) for function in (np.array, np.abs))
+        found = run(BFLOAT16, pass_name, np.float32, shape, np.array, arrays)
+        assert np.abs(found - exact).max() <= 0.25 * ALGORITHMS[BFLOAT16].error * unit.max()
+
+
+@needs_bfloat16
+def test_products_of_bfloat16_are_chosen_where_they_are_asked_for_and_gain():
+    large, odd = (
+        ConvShape((14, 14), (14, 14), (3, 3), (1, 1), (1,) * 4, (1, 1), 1, *size) for size in ((256, 256), (33, 65))
+    )
+    assert BFLOAT16 not in names(large, 16, 4).values()
+    with with_precision("bf16"):
+        assert set(names(large, 16, 4).values()) == {BFLOAT16}
+        assert BFLOAT16 not in names(odd, 16, 4).values()  # channels that make no pairs
+        assert BFLOAT16 not in names(large, 16, 8).values()  # float64
+
+
+@needs_bfloat16
+def test_filters_of_bfloat16_are_transformed_once_with_the_scales_of_a_norm():
+    x, weight, grad_y, _ = case("14x14")
+    statistics = np.random.default_rng(4).uniform(0.5, 1.5, (4, 16)).astype(np.float32)
+    y, block = np.empty_like(grad_y), bh.conv2d_block.hands["compiled"].forward
+    call = bh.conv2d_block.contract(x.shape, weight.shape, padding=1)
+    with fixed_weights(weight, statistics), force(BFLOAT16):
+        graph, _ = capture(block, x, weight, None, *statistics, None, y, **call.attributes)
+    graph.run()
+    assert "transform_filters" not in [launch.name for launch in graph.all_launches]
+    expected = bh.conv2d_block(x, weight, None, *statistics, padding=1, hand="arrays")
+    np.testing.assert_allclose(y, expected, rtol=0, atol=0.02 * np.abs(expected).max())
 
 
 # accuracy -------------------------------------------------------------------------------------------------------------
@@ -264,6 +326,7 @@ def run(name, pass_name, dtype, shape, function, arrays):
 
 MATRIX = ((1.0, -2.0, 0.0), (0.5, 0.0, 3.0), (0.5, 0.0, -3.0), (0.0, 1.0, 1.0))
 apply_map, apply_map_with_epilogue = bilinear_map(MATRIX), bilinear_map_with_epilogue(MATRIX)
+apply_map_rounded = bilinear_map_rounded(MATRIX)
 
 
 @kernel
@@ -274,6 +337,28 @@ def run_map(x, y, length, block):
 @kernel
 def run_map_with_epilogue(x, y, length, epilogue, block):
     apply_map_with_epilogue(Grid(x, 1, 3 * length + 2, length), Grid(y, 2, 4 * length + 1, length), length, epilogue)
+
+
+@kernel
+def run_map_rounded(x, y, length, block):
+    apply_map_rounded(Grid(x, 1, 3 * length + 2, length), Grid(y, 2, 4 * length + 1, length), length)
+
+
+@needs_bfloat16
+@pytest.mark.parametrize("length", [1, 2, 15, 16, 17, 32, 39])
+def test_rounded_maps_write_the_nearest_bfloat16_numbers(length):
+    x = np.random.default_rng(5).standard_normal(2 * (3 * length + 2) + 3 * length + 1).astype(np.float32)
+    y = np.zeros(2 + 4 * (4 * length + 1), np.float32)
+    places = (2 + np.arange(4)[:, None] * (4 * length + 1) + np.arange(4) * length)[..., None] + np.arange(length)
+    put_x, words = map(GuardedBuffers().place, (x, np.zeros((places.max() + 2) // 2, np.float32)))
+    launch(run_map, 1, x, y, length)
+    launch(run_map_rounded, 1, put_x, words, length)
+    numbers = (words.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+    np.testing.assert_allclose(numbers[places], y[places], rtol=2.0**-8)
+    assert not np.delete(numbers, places.ravel()).any()
+    twin = np.zeros_like(words)
+    run_map_rounded.run((x, twin, length), 0, 0)
+    np.testing.assert_allclose((twin.view(np.uint16).astype(np.uint32) << 16).view(np.float32), numbers, rtol=2.0**-7)
 
 
 def check_bilinear_maps():
@@ -337,7 +422,8 @@ def test_the_python_of_the_kernels_does_the_same(mode):
 GUARDED = """
 import numpy as np
 import byhand as bh
-from byhand.kernels.conv.algorithm import ALGORITHMS
+from byhand.kernels.conv.algorithm import ALGORITHMS, supports
+from byhand.kernels.conv.problem import Problem
 from byhand.ops.conv.conv2d import conv_shape
 from tests.kernels.guard_pages import GuardedBuffers
 from tests.kernels.test_winograd import SHAPES, arguments, case
@@ -348,10 +434,10 @@ for name in SHAPES:
     for at_end in (True, False):
         buffers.clear()
         x, weight, grad_y, y, grad_x, grad_weight = (buffers.place(a, at_end) for a in (x, weight, grad_y, grad_y, x, weight))
-        for outputs in (2, 4, 6):
+        for algorithm in ALGORITHMS.values():
             for pass_name, out in (("forward", y), ("backward_data", grad_x), ("backward_weights", grad_weight)):
-                algorithm = ALGORITHMS[f"winograd{outputs}x{outputs}"]
-                algorithm.launcher(pass_name)(*arguments(pass_name, x, weight, grad_y, shape, out))
+                if "winograd" in algorithm.name and supports(algorithm, Problem(pass_name, shape, len(x), 4)):
+                    algorithm.launcher(pass_name)(*arguments(pass_name, x, weight, grad_y, shape, out))
 print("whole")
 """
 

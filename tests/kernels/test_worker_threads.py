@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import threading
+import time
 import warnings
 from contextlib import suppress
 
@@ -12,6 +13,7 @@ import pytest
 
 from byhand.kernels import kernel, launch
 from byhand.kernels.runtime import thread_pool
+from byhand.kernels.runtime.cpu import COUNTER_BYTES
 from byhand.kernels.runtime.launch import machine_code, pack
 from byhand.kernels.runtime.thread_pool import Launch, LaunchTable
 from tests.kernels import process
@@ -45,6 +47,13 @@ def pool():
     made = WorkerThreads(WORKERS)
     yield made
     made.stop()
+
+
+def own_pool(workers):
+    """Return the address of a pool without threads."""
+    from byhand.kernels.runtime.worker_threads import new_pool
+
+    return new_pool(workers)
 
 
 def counting(x, blocks):
@@ -104,10 +113,9 @@ def test_no_worker_beyond_a_limit_takes_a_block(pool, limit):
 def test_a_late_worker_takes_no_block_of_another_launch():
     """The pool has no threads: what a late one would do is done here, step by step."""
     from byhand.kernels.runtime import worker_loops as own
-    from byhand.kernels.runtime.worker_threads import new_pool
 
     x = np.zeros(SIZE)
-    row, pool = counting(x, 10), new_pool(3)
+    row, pool = counting(x, 10), own_pool(3)
     for generation in (1, 2):
         own.run_launch(pool, row.entry, row.words.ctypes.data, 10, 3)
         assert x.tolist() == [generation] * 10 + [0] * 90
@@ -117,6 +125,72 @@ def test_a_late_worker_takes_no_block_of_another_launch():
     ctypes.c_int64.from_address(pool + own.BLOCKS).value = SIZE
     assert own.take_blocks(pool, 2, 1) == 0
     assert (x == before).all()
+
+
+def word(pool, offset):
+    """Return a word of a pool."""
+    return ctypes.c_int64.from_address(pool + offset)
+
+
+def test_a_caller_whose_workers_rest_runs_alone_and_wakes_one_that_has_rested(pool):
+    from byhand.kernels.runtime import worker_loops as own
+
+    who, address = np.full(1000, -1), pool._pool
+    row = Launch("note_worker", machine_code(note_worker, (who,)), pack((who,)), who.size, (who,))
+    word(address, own.RESTING).value = WORKERS - 1
+    for _ in range(20):
+        run(pool, LaunchTable([row]))
+    assert set(who) == {0}
+    word(address, own.RESTING).value = 0
+    without_threads = own_pool(3)
+    word(without_threads, own.WORKERS).value = 3
+    rested = without_threads + own.RECORDS + 2 * COUNTER_BYTES
+    word(without_threads, own.RESTING).value, word(rested, own.ASLEEP).value = 1, 1
+    word(rested, own.ASLEEP_UNTIL).value = time.monotonic_ns() + 10**12
+    assert not own.alone(without_threads)
+    assert word(rested, own.ASLEEP).value == 1
+    word(without_threads, own.RESTING).value, word(rested, own.ASLEEP_UNTIL).value = 2, 0
+    word(without_threads, own.LOOKED).value = 0
+    assert own.alone(without_threads)
+    assert word(rested, own.ASLEEP).value == 0
+
+
+@pytest.mark.parametrize(
+    ("spent", "slept", "expected"),
+    [(100, 0, False), (80, 0, False), (50, 0, True), (10, 85, False), (10, 50, True), (0, 90, False)],
+)
+def test_a_worker_lacks_a_core_where_it_got_too_little_of_the_time_that_it_wanted_one(spent, slept, expected):
+    """Of 100 milliseconds, a worker slept some and spent some on a core."""
+    from byhand.kernels.runtime import worker_loops as own
+
+    record, now = own_pool(2) + own.RECORDS + COUNTER_BYTES, time.monotonic_ns()
+    word(record, own.ACCOUNT_START).value, word(record, own.SLEPT).value = now - 10**8, slept * 10**6
+    word(record, own.ACCOUNT_CPU).value = time.thread_time_ns() - spent * 10**6
+    assert own.lacks_core(record, now) == expected
+
+
+def test_a_worker_that_was_late_or_was_interrupted_fails_its_probation():
+    from byhand.kernels.runtime import worker_loops as own
+
+    pool = own_pool(2)
+    assert not own.keeps_core(pool, time.monotonic_ns() - 10**8)
+    word(pool, own.STOPPED).value = 1
+    assert own.keeps_core(pool, time.monotonic_ns())
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one core")
+def test_a_worker_that_leaves_a_core_keeps_its_mask():
+    """So a mask that `taskset` gives it later is the only one."""
+    from byhand.kernels.runtime import worker_loops as own
+
+    before = os.sched_getaffinity(0)
+    try:
+        for mask in (before, {min(before)}):  # the only core can't be left
+            os.sched_setaffinity(0, mask)
+            own.leave_core()
+            assert os.sched_getaffinity(0) == mask
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def test_more_blocks_than_a_counter_holds():

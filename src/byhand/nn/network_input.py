@@ -132,14 +132,21 @@ def _other_range(model: Model, images: Array, is_training: bool) -> str:
     sample = images[:WARNING_IMAGES]
     if is_bytes:
         return _other_bytes(model.preprocessing, sample)
-    floor, peak = float(sample.min()), float(sample.max())
+    floor, peak = sample.item(sample.argmin()), sample.item(sample.argmax())
     if model.preprocessing.reader == "array":  # trained on floating point images
         return _other_scale(model.preprocessing, floor, peak)
+    return _not_normalized(model, floor, peak, is_training)
+
+
+def _not_normalized(model: Model, floor: float, peak: float, is_training: bool) -> str:
+    """Return what is wrong with floating point images from `floor` to `peak`, of a model that was trained on pixels, or ""."""
+    if not floor >= 0:  # the usual case: normalized images have numbers below 0; also NaN
+        return ""
     black, white = float(model.pixel_levels[:, 0].min()), float(model.pixel_levels[:, -1].max())
     # Normalized images have no 0 but by chance, and none brighter than white.
-    is_unit = floor >= 0 and 0 < peak <= 1 and black < 0 and (floor == 0 or peak > BEYOND_WHITE * white)
+    is_unit = 0 < peak <= 1 and black < 0 and (floor == 0 or peak > BEYOND_WHITE * white)
     far_peak = min(PIXEL_MIN_PEAK * max(abs(black), abs(white)), max(BYTE_MIN_PEAK, 2 * white))
-    is_far = floor >= 0 and peak > far_peak
+    is_far = peak > far_peak
     # Floating point pixels as of the data set, which training normalized: none is negative, as dark ones are then.
     recorded = model.preprocessing.pixel_range
     if not is_training and recorded is not None and kind_of(recorded) == "float" and black < 0:

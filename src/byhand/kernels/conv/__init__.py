@@ -2,8 +2,8 @@
 
 algorithm.py is the door. Behind it stand direct.py, packed.py and depthwise.py, whose kernels are sweep.py (plan.py has its
 tables) and backward_weights.py (weights_plan.py); winograd.py for 3x3 convolutions (winograd_arrays.py, winograd_kernels.py);
-gemv.py and transposed.py for matrix products with few rows; sparse.py for the gradients of a max-pooled convolution; and
-bfloat16.py, with the kernels of direct.py, for half of the bits.
+gemv.py and transposed.py for matrix products with few rows; sparse.py for the gradients of a max-pooled convolution; and for
+half of the bits bfloat16.py, with the kernels of direct.py, and winograd_pairs.py, with those of winograd.py.
 """
 
 from byhand.kernels.conv.algorithm import (

@@ -39,7 +39,7 @@ from byhand.kernels.conv.packed import packed
 from byhand.kernels.conv.problem import FLOAT32, PASSES, Algorithm, ConvShape, Pooling, Problem
 from byhand.kernels.conv.sparse import sparse
 from byhand.kernels.conv.transposed import transposed
-from byhand.kernels.conv.winograd import winograd2x2, winograd4x4, winograd6x6
+from byhand.kernels.conv.winograd import winograd2x2, winograd2x2_bfloat16, winograd4x4, winograd6x6
 from byhand.kernels.microkernel.operands import Epilogue
 from byhand.kernels.runtime.launch_graph import weights_are_fixed
 from byhand.kernels.runtime.types import Array
@@ -49,7 +49,7 @@ ALGORITHMS = {
     algorithm.name: algorithm
     for algorithm in (
         *(sparse, direct, packed, depthwise, gemv, transposed),
-        *(winograd4x4, winograd2x2, winograd6x6, bfloat16),
+        *(winograd4x4, winograd2x2, winograd6x6, bfloat16, winograd2x2_bfloat16),
     )
 }
 

@@ -54,7 +54,8 @@ MAX_PACKINGS_OF_CHUNK = 2
 # Pixels of a row into which a 1x1 convolution's are put together: a few tiles' work, which stays in the L1 cache.
 MAX_ROW_PIXELS = 512
 
-# Time of the register tile with a single vector of columns, over that of half of the float32 FLOPs: it waits for loads.
+# Time of backward_weights with a single vector of columns, over that of half of the float32 FLOPs: its few rows are no whole
+# tiles.
 SINGLE_VECTOR_SLOWDOWN = 1.4
 
 # FLOPs in the time of rounding one element of an image, and, of an odd number of channels, one pixel more.
@@ -93,7 +94,8 @@ def cost(problem: Problem) -> float:
     odd_pixels = rounded // summed if summed % 2 and problem.pass_name != "backward_weights" else 0
     packed = 0 if problem.fixed_weights else packing * shape.weights
     products = problem.tile_flops * ceil(summed / 2) / summed
-    products *= SINGLE_VECTOR_SLOWDOWN if columns <= problem.tile_columns // 2 else 1
+    if problem.pass_name == "backward_weights" and columns <= problem.tile_columns // 2:
+        products *= SINGLE_VECTOR_SLOWDOWN
     return products + ROUND_FLOPS * rounded + ODD_PIXEL_FLOPS * odd_pixels + packed
 
 

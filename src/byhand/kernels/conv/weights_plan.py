@@ -47,8 +47,8 @@ from byhand.kernels.runtime.types import Indices
 # Parts of the batch, at most, that have partial sums of their own.
 MAX_BATCH_PARTS = 8
 
-# Bytes of all partial sums, at most.
-MAX_PARTIAL_BYTES = 2 * 1024 * 1024
+# Bytes of all partial sums, at most: with one part of the batch, each part of the filters reads all images.
+MAX_PARTIAL_BYTES = 16 * 1024 * 1024
 
 # Pixels of a chunk: it stays in the L1 and L2 caches.
 CHUNK_PIXELS = 256
@@ -95,8 +95,8 @@ def weights_plan(shape: ConvShape, images: int, itemsize: int, columns: int) -> 
     chunks = ceil(images / images_per_chunk) * ceil(out_height / rows_per_chunk)
     batch_parts, filter_parts = parts(shape, images, itemsize, columns, chunks)
     row_runs, column_runs = forward_runs(shape)
-    if shape.depth >= vector_unit().tile_rows and (len(row_runs) > 1 or len(column_runs) > 1):
-        row_runs, column_runs = runs_by_tap(row_runs), runs_by_tap(column_runs)
+    if shape.depth >= vector_unit().tile_rows:
+        row_runs, column_runs = (runs_by_tap(runs) if len(runs) > 1 else runs for runs in (row_runs, column_runs))
     phases: list[list[int]] = []
     a_rows: list[int] = []
     c_rows: list[int] = []

@@ -31,13 +31,15 @@ class Tiling(NamedTuple):
 class Planes(NamedTuple):
     """Transformed tiles: element (plane, tile, channel) = array[plane * plane_step + rows[tile] + channel].
 
-    worker_step: from the planes of one worker to those of the next; 0: all write to the same.
+    worker_step: from the planes of one worker to those of the next; 0: all write to the same. row_step: from one tile to the
+    next.
     """
 
     array: Array
     plane_step: int
     worker_step: int
     channels: int
+    row_step: int
     rows: Indices
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from byhand.kernels.microkernel.activation import clipped
 from byhand.kernels.microkernel.operands import RESIDUAL
+from byhand.kernels.microkernel.rounding import half, pair, rounded
 from byhand.kernels.runtime.cpu import vector_unit
 from byhand.kernels.runtime.intrinsic import Intrinsic
 from byhand.kernels.runtime.types import Array
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from byhand.kernels.runtime.llvm import NumbaIntrinsic
 
 Matrix = tuple[tuple[float, ...], ...]
+
+# The forms of a map.
+PLAIN, EPILOGUE, ROUNDED = "plain", "epilogue", "rounded"
 
 
 class Grid(NamedTuple):
@@ -42,7 +46,23 @@ def bilinear_map(matrix: Matrix) -> Intrinsic:
         for i, j, k in np.ndindex(len(matrix), len(matrix), length):
             y.array[y.start + i * y.row_step + j * y.column_step + k] = element_of(matrix, x, i, j, k)
 
-    return Intrinsic(_map, lambda dtype: _emit(dtype, matrix, False), lambda: _version(matrix))
+    return Intrinsic(_map, lambda dtype: _emit(dtype, matrix, PLAIN), lambda: _version(matrix))
+
+
+def bilinear_map_rounded(matrix: Matrix) -> Intrinsic:
+    """Return the map by a matrix to bfloat16: map(x: Grid, y: Grid, length).
+
+    y counts numbers, of which each element of its array holds two (rounding.py).
+    """
+
+    def _map_rounded(x, y, length):
+        for i, j, k in np.ndindex(len(matrix), len(matrix), length):
+            at = y.start + i * y.row_step + j * y.column_step + k
+            bits = [rounded(half(y.array[at // 2], high)) for high in range(2)]
+            bits[at % 2] = rounded(element_of(matrix, x, i, j, k))
+            y.array[at // 2] = pair(*bits)
+
+    return Intrinsic(_map_rounded, lambda dtype: _emit(dtype, matrix, ROUNDED), lambda: _version(matrix))
 
 
 def bilinear_map_with_epilogue(matrix: Matrix) -> Intrinsic:
@@ -58,7 +78,7 @@ def bilinear_map_with_epilogue(matrix: Matrix) -> Intrinsic:
             total = total + epilogue.residual[at] if epilogue.steps & RESIDUAL else total
             y.array[at] = clipped(epilogue.steps, total)
 
-    return Intrinsic(_map_with_epilogue, lambda dtype: _emit(dtype, matrix, True), lambda: _version(matrix))
+    return Intrinsic(_map_with_epilogue, lambda dtype: _emit(dtype, matrix, EPILOGUE), lambda: _version(matrix))
 
 
 def element_of(matrix, x, i, j, k):
@@ -69,14 +89,14 @@ def element_of(matrix, x, i, j, k):
     return total
 
 
-def _emit(dtype: str, matrix: Matrix, epilogue: bool) -> NumbaIntrinsic:
+def _emit(dtype: str, matrix: Matrix, form: str) -> NumbaIntrinsic:
     from byhand.kernels.microkernel import bilinear_map_ir  # noqa: PLC0415  (llvmlite)
 
-    if epilogue:
+    if form == EPILOGUE:
         return bilinear_map_ir.bilinear_map_with_epilogue_intrinsic(dtype, matrix)
-    return bilinear_map_ir.bilinear_map_intrinsic(dtype, matrix)
+    return bilinear_map_ir.bilinear_map_intrinsic(dtype, matrix, rounded=form == ROUNDED)
 
 
 def _version(matrix: Matrix) -> object:
-    files = ("bilinear_map_ir.py", "operands.py", "simd.py")
+    files = ("bilinear_map_ir.py", "operands.py", "rounding_ir.py", "simd.py")
     return matrix, vector_unit(), [Path(__file__).with_name(name).read_bytes() for name in files]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from functools import partial
 from typing import NamedTuple
 
 from llvmlite import ir
@@ -12,6 +11,7 @@ from numba.extending import intrinsic
 
 from byhand.kernels.microkernel.bilinear_map import Grid, Matrix
 from byhand.kernels.microkernel.operands import RELU, RESIDUAL
+from byhand.kernels.microkernel.rounding_ir import BITS, store_rounded
 from byhand.kernels.microkernel.simd import REALS, Vectors, element, operands
 from byhand.kernels.runtime.cpu import CACHE_LINE_BYTES, vector_unit
 from byhand.kernels.runtime.llvm import (
@@ -31,14 +31,14 @@ from byhand.kernels.runtime.llvm import (
 )
 
 
-def bilinear_map_intrinsic(dtype: str, matrix: Matrix) -> NumbaIntrinsic:
-    """Return the map by a matrix as an intrinsic."""
+def bilinear_map_intrinsic(dtype: str, matrix: Matrix, rounded: bool = False) -> NumbaIntrinsic:
+    """Return the map by a matrix as an intrinsic; rounded: to bfloat16, and y counts such numbers."""
 
     @intrinsic
     def apply(typing: TypingContext, x: NumbaType, y: NumbaType, length: NumbaType) -> IntrinsicBody:
         def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, values: Values) -> Value:
             x, y, length = operands(context, builder, signature, values)
-            _call_map(builder, dtype, matrix, x, y, [length])
+            _call_map(builder, dtype, matrix, x, y, [length], rounded)
             return context.get_dummy_value()
 
         return types.void(x, y, length), codegen
@@ -64,12 +64,14 @@ def bilinear_map_with_epilogue_intrinsic(dtype: str, matrix: Matrix) -> NumbaInt
     return apply
 
 
-def _call_map(builder: IRBuilder, dtype: str, matrix: Matrix, x: Grid, y: Grid, others: list[Value]) -> None:
+def _call_map(
+    builder: IRBuilder, dtype: str, matrix: Matrix, x: Grid, y: Grid, others: list[Value], rounded: bool = False
+) -> None:
     """Emit the call of a map's function; others: the length, and the steps and residual where there is an epilogue."""
-    start = partial(element, builder, REALS[dtype])
-    grids = start(x.array, x.start), x.row_step, x.column_step, start(y.array, y.start), y.row_step, y.column_step
-    arguments = [*grids, *others]
-    builder.call(_function(builder.module, [value.type for value in arguments], dtype, matrix), arguments)
+    x_start = element(builder, REALS[dtype], x.array, x.start)
+    y_start = element(builder, BITS if rounded else REALS[dtype], y.array, y.start)
+    arguments = [x_start, x.row_step, x.column_step, y_start, y.row_step, y.column_step, *others]
+    builder.call(_function(builder.module, [value.type for value in arguments], dtype, matrix, rounded), arguments)
 
 
 class MapArguments(NamedTuple):
@@ -86,25 +88,26 @@ class MapArguments(NamedTuple):
     residual: Value | None = None
 
 
-def _function(module: Module, kinds: list[Type], dtype: str, matrix: Matrix) -> Function:
+def _function(module: Module, kinds: list[Type], dtype: str, matrix: Matrix, rounded: bool) -> Function:
     """Return the function of a matrix in a module, written once."""
-    name = f"byhand_map_{len(kinds)}_{dtype}_{hashlib.sha256(repr(matrix).encode()).hexdigest()[:12]}"
+    form = "rounded_" if rounded else ""
+    name = f"byhand_map_{form}{len(kinds)}_{dtype}_{hashlib.sha256(repr(matrix).encode()).hexdigest()[:12]}"
     if name in module.globals:
         return module.globals[name]
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
     function.linkage = "internal"
     function.attributes.add("noinline")
     function.attributes.alignstack = CACHE_LINE_BYTES  # where vectors that find no register are kept
-    BilinearMap(function, dtype, matrix).emit()
+    BilinearMap(function, dtype, matrix, rounded).emit()
     return function
 
 
 class BilinearMap(Vectors):
     """Emits a loop over vectors of columns, and after it the columns that are left, masked."""
 
-    def __init__(self, function: Function, dtype: str, matrix: Matrix) -> None:
+    def __init__(self, function: Function, dtype: str, matrix: Matrix, rounded: bool) -> None:
         super().__init__(function, dtype, vector_unit().lanes(dtype), 1, False)
-        self.matrix = matrix
+        self.matrix, self.rounded = matrix, rounded
         self.given = MapArguments(*function.args)
 
     def emit(self) -> None:
@@ -134,7 +137,7 @@ class BilinearMap(Vectors):
     def _columns(self, k: Value) -> None:
         """Write one vector of elements of the whole grid."""
         build, given = self.builder, self.given
-        x, y = self.at(given.x, k), self.at(given.y, k)
+        x, y = self.at(given.x, k), self.at(given.y, k, BITS if self.rounded else None)
         inputs, outputs = range(len(self.matrix[0])), range(len(self.matrix))
         columns = []
         for q in inputs:
@@ -149,7 +152,11 @@ class BilinearMap(Vectors):
         if given.steps is None:
             for i in outputs:
                 for j, value in enumerate(self._product([columns[q][i] for q in inputs])):
-                    self.store(value, self.at(y, offsets[i][j]), 0)
+                    if self.rounded:
+                        target = self.at(y, offsets[i][j], BITS)
+                        store_rounded(build, value, target, self.masks[0] if self.masked else None)
+                    else:
+                        self.store(value, self.at(y, offsets[i][j]), 0)
             return
         values = [value for i in outputs for value in self._product([columns[q][i] for q in inputs])]
         flat = [offset for row in offsets for offset in row]

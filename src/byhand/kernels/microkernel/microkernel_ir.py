@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 from byhand.kernels.microkernel.activation_ir import call_activate
 from byhand.kernels.microkernel.operands import ADD, BIAS, RELU, RESIDUAL, SCALE
-from byhand.kernels.microkernel.rounding_ir import multiply_add_pairs
+from byhand.kernels.microkernel.rounding_ir import multiply_add_broadcast, multiply_add_pairs
 from byhand.kernels.microkernel.scatter_ir import SCATTER_ROWS, Scatter, ScatterArguments
 from byhand.kernels.microkernel.simd import REALS, Vectors, element, operands
 from byhand.kernels.runtime.cpu import vector_unit
@@ -317,6 +317,9 @@ class MacroKernel(Vectors):
         build, columns, results = self.builder, range(self.vectors), []
         b = [self.load(by, n) for n in columns] if self.form.b_wide else [self.broadcast(by)] * self.vectors
         for i, row in enumerate(a_rows):
+            if self.form.pairs and self.vectors == 1:
+                results.append(multiply_add_broadcast(build, row, at, b[0], sums[i]))
+                continue
             address = self.at(row, at)
             a = (
                 [self.load(address, n) for n in columns]

@@ -6,6 +6,8 @@ from numba import cfunc, njit, types
 
 from byhand.kernels.runtime.arguments import LAUNCH_ROW_BYTES, WORD_BYTES
 from byhand.kernels.runtime.atomics import (
+    CLOCK_MONOTONIC,
+    CLOCK_THREAD_CPU,
     FUTEX_WAIT,
     FUTEX_WAKE,
     atomic_add,
@@ -30,13 +32,14 @@ from byhand.kernels.runtime.cpu import COUNTER_BYTES
 from byhand.kernels.runtime.llvm import CFunc
 from byhand.kernels.runtime.parallel_loop import advance, run_block
 from byhand.kernels.runtime.worker_pool import (
+    ACCOUNT_CPU,
+    ACCOUNT_NANOSECONDS,
+    ACCOUNT_START,
     ADDRESS,
     ASLEEP,
     ASLEEP_UNTIL,
     BLOCK_BITS,
     BLOCKS,
-    BUSY_SLEEP_NANOSECONDS,
-    BUSY_SPINS,
     CORE,
     COUNTER,
     DONE,
@@ -44,20 +47,31 @@ from byhand.kernels.runtime.worker_pool import (
     GENERATION,
     GENERATION_MASK,
     LIMIT,
+    LOOK_NANOSECONDS,
+    LOOKED,
     LOST_NANOSECONDS,
     MAX_BLOCKS,
+    MAX_LACK_FRACTION,
     MAX_REFUSALS,
+    MAX_REST_NANOSECONDS,
+    MIN_REST_NANOSECONDS,
     NUMBER,
     OWNED,
     POOL,
+    PROBATION_NANOSECONDS,
+    PROBATION_PAUSES,
     RANGES,
     RECORDS,
+    REFUSAL_NANOSECONDS,
+    RELAPSE_NANOSECONDS,
+    RESTING,
     SLEEP_NANOSECONDS,
     SLEEPERS,
+    SLEPT,
     SPINS,
-    SPINS_RECOVERY,
     STOPPED,
     WAITING,
+    WOKEN,
     WORKERS,
 )
 
@@ -95,11 +109,12 @@ def take_blocks(pool: int, generation: int, worker: int) -> int:
 @njit(error_model="numpy")
 def wake_one(pool: int, ranges: int) -> None:
     """Wake one of the workers that have a range, if one has slept long enough; it wakes the next."""
-    now = nanoseconds()
+    now = nanoseconds(CLOCK_MONOTONIC)
     for worker in range(1, ranges):
         record = pool + RECORDS + COUNTER_BYTES * worker
         rested = relaxed_load(record + ASLEEP) == 1 and now >= relaxed_load(record + ASLEEP_UNTIL)
         if rested and compare_and_swap(record + ASLEEP, 1, 0):
+            relaxed_store(record + WOKEN, now)
             futex(record + ASLEEP, FUTEX_WAKE, 1)
             return
 
@@ -143,7 +158,7 @@ def run(table: int, count: int, advances: int, advance_count: int, steps: int, w
         for i in range(count):
             row = table + LAUNCH_ROW_BYTES * i
             entry, address, blocks = load_word(row), load_word(row + WORD_BYTES), load_word(row + 2 * WORD_BYTES)
-            if workers > 1 and 1 < blocks <= MAX_BLOCKS and compare_and_swap(pool + OWNED, 0, 1):
+            if workers > 1 and 1 < blocks <= MAX_BLOCKS and not alone(pool) and compare_and_swap(pool + OWNED, 0, 1):
                 run_launch(pool, entry, address, blocks, workers)
                 atomic_store(pool + OWNED, 0)
             else:
@@ -154,40 +169,102 @@ def run(table: int, count: int, advances: int, advance_count: int, steps: int, w
     restore(before)
 
 
+@njit(error_model="numpy")
+def alone(pool: int) -> bool:
+    """Tell whether all workers rest; now and then, wake one that has rested long enough."""
+    resting, workers = relaxed_load(pool + RESTING), load_word(pool + WORKERS)
+    if resting > 0:
+        now = nanoseconds(CLOCK_MONOTONIC)
+        if now - relaxed_load(pool + LOOKED) > LOOK_NANOSECONDS:
+            relaxed_store(pool + LOOKED, now)
+            relaxed_store(pool + CORE, current_core())
+            wake_one(pool, workers)
+    return bool(resting >= workers - 1)
+
+
 def work(record: int) -> int:
-    """Take blocks of each launch; sleep while there is none; return when the pool is stopped."""
+    """Take blocks of each launch; sleep while there is none, rest while the core is busy; return when the pool is stopped."""
     pool, worker = load_word(record + POOL), load_word(record + NUMBER)
     flush_denormals()
-    seen, refusals, spins, max_spins, idle_since = 0, 0, 0, SPINS, nanoseconds()
-    mask, left = core_mask(), -1
+    open_account(record, nanoseconds(CLOCK_THREAD_CPU))
+    idle_since = load_word(record + ACCOUNT_START)
+    duration, rested = MIN_REST_NANOSECONDS, idle_since - RELAPSE_NANOSECONDS
+    seen, refusals, spins = 0, 0, 0
     while atomic_load(pool + STOPPED) == 0:
         generation = atomic_load(pool + GENERATION)
-        if generation == seen and spins < max_spins:
+        if generation == seen and spins < SPINS:
             spins += 1
             pause()
             continue
-        idle = nanoseconds() - idle_since
-        if max_spins == SPINS and (idle > LOST_NANOSECONDS or generation != seen) and on_core_of_caller(pool):
-            left = leave_core(mask, left)
-        else:
-            max_spins = adjusted(max_spins, idle)
-        if generation == seen:
-            sleep(pool, record, seen, max_spins)
+        now = nanoseconds(CLOCK_MONOTONIC)
+        has_lost_core = now - idle_since > LOST_NANOSECONDS
+        if (has_lost_core or generation != seen) and on_core_of_caller(pool):
+            leave_core()
+        if lacks_core(record, now):
+            relapse = now - rested < RELAPSE_NANOSECONDS
+            duration = rest(pool, record, 2 * duration if relapse else MIN_REST_NANOSECONDS)
+            rested = nanoseconds(CLOCK_MONOTONIC)
+        elif generation == seen:
+            sleep(pool, record, seen, SLEEP_NANOSECONDS)
         elif refusals < MAX_REFUSALS and on_core_of_caller(pool):
-            refusals, max_spins = refusals + 1, BUSY_SPINS
-            sleep(pool, record, generation, max_spins)
+            refusals += 1
+            sleep(pool, record, generation, REFUSAL_NANOSECONDS)
         else:
             seen, refusals = generation, 0
             if worker < relaxed_load(pool + LIMIT):
                 take_blocks(pool, generation, worker)
-        spins, idle_since = 0, nanoseconds()
+        spins, idle_since = 0, nanoseconds(CLOCK_MONOTONIC)
     return 0
 
 
 @njit(error_model="numpy")
-def adjusted(max_spins: int, idle: int) -> int:
-    """Return how long a worker is to spin, in pauses: shortly after it lost its core in that time, then longer and longer."""
-    return BUSY_SPINS if idle > LOST_NANOSECONDS else min(SPINS, max_spins + SPINS_RECOVERY)
+def open_account(record: int, cpu: int) -> None:
+    """Begin to count the time in which a worker wants a core."""
+    store_word(record + ACCOUNT_START, nanoseconds(CLOCK_MONOTONIC))
+    store_word(record + ACCOUNT_CPU, cpu)
+    store_word(record + SLEPT, 0)
+
+
+@njit(error_model="numpy")
+def lacks_core(record: int, now: int) -> bool:
+    """Tell whether a worker had no core for much of the time in which it wanted one; False where that time is too short."""
+    wanted = now - load_word(record + ACCOUNT_START) - load_word(record + SLEPT)
+    if wanted < ACCOUNT_NANOSECONDS:
+        return False
+    cpu = nanoseconds(CLOCK_THREAD_CPU)
+    lacked = wanted - (cpu - load_word(record + ACCOUNT_CPU))
+    open_account(record, cpu)
+    return bool(lacked > MAX_LACK_FRACTION * wanted)
+
+
+@njit(error_model="numpy")
+def rest(pool: int, record: int, duration: int) -> int:
+    """Rest for so many nanoseconds, then twice as long, until the worker keeps a core; return how long the last rest was."""
+    atomic_add(pool + RESTING, 1)
+    duration = min(duration, MAX_REST_NANOSECONDS)
+    woken = wait_until_woken(pool, record, atomic_load(pool + GENERATION), duration)
+    while not keeps_core(pool, woken):
+        duration = min(2 * duration, MAX_REST_NANOSECONDS)
+        woken = wait_until_woken(pool, record, atomic_load(pool + GENERATION), duration)
+    atomic_add(pool + RESTING, -1)
+    open_account(record, nanoseconds(CLOCK_THREAD_CPU))
+    return duration
+
+
+@njit(error_model="numpy")
+def keeps_core(pool: int, woken: int) -> bool:
+    """Spin for longer than a time slice; tell whether no other program took the core since the worker was woken."""
+    if on_core_of_caller(pool):
+        leave_core()
+    last = woken
+    while last - woken < PROBATION_NANOSECONDS and atomic_load(pool + STOPPED) == 0:
+        now = nanoseconds(CLOCK_MONOTONIC)
+        if now - last > LOST_NANOSECONDS:
+            return False
+        last = now
+        for _ in range(PROBATION_PAUSES):
+            pause()
+    return True
 
 
 @njit(error_model="numpy")
@@ -198,37 +275,47 @@ def on_core_of_caller(pool: int) -> bool:
 
 
 @njit(error_model="numpy")
-def leave_core(mask: int, left: int) -> int:
-    """Move this worker off its core, and return that; left: the one that it was moved off before, to which it may return.
+def leave_core() -> None:
+    """Move this worker to another core, where it may run on one; it may come back.
 
     Linux wakes a thread on the core of the one that woke it, and leaves it there for some milliseconds while the other waits.
+    The mask of cores is as before afterwards: it may be changed at any time (taskset), and that is to last.
     """
-    core = current_core()
+    mask, core = core_mask(), current_core()
     if load_core_mask(mask) < 0:
-        return left
-    if left >= 0:
-        word = mask + WORD_BYTES * (left // 64)
-        store_word(word, load_word(word) | (1 << (left % 64)))
-    word = mask + WORD_BYTES * (core // 64)
-    store_word(word, load_word(word) & ~(1 << (core % 64)))
-    return core if use_core_mask(mask) == 0 else left
+        return
+    word, bit = mask + WORD_BYTES * (core // 64), 1 << (core % 64)
+    store_word(word, load_word(word) & ~bit)
+    if use_core_mask(mask) == 0:
+        store_word(word, load_word(word) | bit)
+        use_core_mask(mask)
 
 
 @njit(error_model="numpy")
-def sleep(pool: int, record: int, seen: int, max_spins: int) -> None:
-    """Sleep until this worker is woken; not where a launch has come since `seen`. On a busy machine it sleeps longer.
+def sleep(pool: int, record: int, seen: int, shortest: int) -> None:
+    """Sleep until this worker is woken, not before so many nanoseconds; not where a launch has come since `seen`."""
+    started = nanoseconds(CLOCK_MONOTONIC)
+    atomic_add(pool + SLEEPERS, 1)
+    woken = wait_until_woken(pool, record, seen, shortest)
+    atomic_add(pool + SLEEPERS, -1)
+    store_word(record + SLEPT, load_word(record + SLEPT) + woken - started)
+
+
+@njit(error_model="numpy")
+def wait_until_woken(pool: int, record: int, seen: int, shortest: int) -> int:
+    """Wait for `wake_one`, not where a launch has come since `seen`; return when that was, the worker may run only later.
 
     A caller stores its generation and then looks who sleeps; a worker says that it sleeps and then looks at the generation. So
     one of them sees what the other has stored. The same holds for `stop`.
     """
-    shortest = SLEEP_NANOSECONDS if max_spins == SPINS else BUSY_SLEEP_NANOSECONDS
-    relaxed_store(record + ASLEEP_UNTIL, nanoseconds() + shortest)
+    started = nanoseconds(CLOCK_MONOTONIC)
+    relaxed_store(record + ASLEEP_UNTIL, started + shortest)
     atomic_store(record + ASLEEP, 1)
-    atomic_add(pool + SLEEPERS, 1)
     if atomic_load(pool + GENERATION) == seen and atomic_load(pool + STOPPED) == 0:
         futex(record + ASLEEP, FUTEX_WAIT, 1)  # it returns at once where ASLEEP is no longer 1
-    atomic_add(pool + SLEEPERS, -1)
     atomic_store(record + ASLEEP, 0)
+    woken = relaxed_load(record + WOKEN)
+    return int(woken if woken > started else nanoseconds(CLOCK_MONOTONIC))
 
 
 def stop(pool: int) -> None:

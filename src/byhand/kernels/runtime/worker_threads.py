@@ -4,8 +4,9 @@ A pool is words in memory that all its threads read: the open launch (its genera
 worker a counter (generation, blocks that are left of its range). A worker takes a block by a compare-and-swap of a counter,
 which fails once the launch is over. So a worker that the system wakes late, or that has lost its core to another program, does
 nothing wrong and is not waited for: the caller (the thread that launches, worker 0) takes blocks as all others do, and returns
-when those that were taken are done. Only a worker that loses its core *within* a block holds the caller up. (An OpenMP region
-ends when each of its threads has come: on a busy machine after milliseconds.)
+when those that were taken are done. Only a worker that loses its core *within* a block holds the caller up: one that lacks a
+core too often rests, and takes no block until it keeps one. (An OpenMP region ends when each of its threads has come: on a busy
+machine after milliseconds.)
 
 A launch has the pool to itself. Where several Python threads launch at once, one has it, and the others run their blocks
 themselves.
