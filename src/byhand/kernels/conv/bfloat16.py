@@ -10,8 +10,9 @@ The kernels are those of float32, sweep.py and backward_weights.py, with another
 words of two numbers each, in which images and filters are packed (packed_pairs.py).
 
 Accuracy: rounding changes a factor by 2**-8 of itself at most, so a product by 2**-7, and a sum by 2**-7 (0.8 %) of the sum of
-its products' absolute values. This bound holds for all numbers up to 3e38; of a sum that cancels, it may be more than what is
-left. For factors from a normal distribution, the largest error is 1e-3 to 4e-3 of the largest result, measured against float64.
+its products' absolute values. This bound holds for all numbers up to 3e38. Where products cancel, the sum itself may be smaller
+than the bound. For factors from a normal distribution, the largest error is 1e-3 to 4e-3 of the largest result, measured
+against float64.
 
 An odd last pixel of grad_y is paired with 0, and padding is packed as zeros. So of a NaN or an infinity in an image,
 backward_weights makes NaN in more weights than float32 does.
@@ -157,19 +158,22 @@ def backward_weights(x: Array, grad_y: Array, grad_weight: Array, shape: ConvSha
     x, grad_y = x.reshape(images, *shape.image, -1), grad_y.reshape(images, *shape.output, -1)
     (row_stride, stride), dilation, taps = shape.stride, shape.dilation[1], shape.kernel[1]
     pairs, columns = ceil(shape.output[1] / 2), vector_unit().tile_columns(x.dtype)
-    # Words of a row: one tap needs one a pair; several share those that begin at each pixel.
-    every, step = (2 * stride, 1) if taps == 1 else (1, 2 * stride)
-    words = (pairs - 1) * step + (taps - 1) * dilation + 1
+    # One tap needs one word for each pair of outputs. Several taps share the words that begin at each pixel.
+    pixels_per_word, words_per_pair = (2 * stride, 1) if taps == 1 else (1, 2 * stride)
+    words = (pairs - 1) * words_per_pair + (taps - 1) * dilation + 1
     pair_shape = shape._replace(
         image=(shape.image[0], words),
         output=(shape.output[0], pairs),
-        stride=(row_stride, step),
+        stride=(row_stride, words_per_pair),
         padding=(*shape.padding[:2], 0, 0),
     )
     plan = weights_plan(pair_shape, len(x), x.itemsize, columns)
     packed_first = plan.filter_parts > MAX_PACKINGS_OF_CHUNK
     block = None if packed_first else (plan.images_per_chunk, plan.rows_per_chunk)
-    x_rows, pairing = row_span(forward_runs(shape)[0], row_stride), PixelPairs(words, -shape.padding[2], every, stride)
+    x_rows, pairing = (
+        row_span(forward_runs(shape)[0], row_stride),
+        PixelPairs(words, -shape.padding[2], pixels_per_word, stride),
+    )
     paired_x = paired_images(x, pairing, pair_shape.stride, x_rows, block)
     paired_grad = paired_images(grad_y, PixelPairs(pairs, 0, 2, 1), (1, 1), RowSpan(1, 0, 0), block)
     channels = Channels(shape.groups, shape.depth, shape.filters_per_group, columns, 0)

@@ -48,11 +48,11 @@ class ChannelPairs(NamedTuple):
 
 
 class PixelPairs(NamedTuple):
-    """Pixels of a row are pairs: word j of `words` is the pair of pixel first + j * every and the one `gap` further."""
+    """Pixels of a row as pairs: word j of `words` holds pixel first + j * pixels_per_word and the one `gap` further."""
 
     words: int
     first: int
-    every: int
+    pixels_per_word: int
     gap: int
 
 
@@ -141,11 +141,11 @@ def pack_pixels(x, start, at):
     """Pack a row of pixels, from source[start] on, in pairs of pixels."""
     pairing, channels, j = x.pairing, x.channels, 0
     while j < pairing.words:
-        q = pairing.first + j * pairing.every
+        q = pairing.first + j * pairing.pixels_per_word
         first = start + q * channels if 0 <= q < x.width else -1
         second = start + (q + pairing.gap) * channels if 0 <= q + pairing.gap < x.width else -1
         words = 1
-        if pairing.every == 1 and first >= 0 and second >= 0:  # all up to the right edge
+        if pairing.pixels_per_word == 1 and first >= 0 and second >= 0:  # all up to the right edge
             words = min(pairing.words - j, x.width - q - pairing.gap)
         pair_rows(x.source, first, second, x.array, at + j * channels, words * channels)
         j += words

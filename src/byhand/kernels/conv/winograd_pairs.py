@@ -37,7 +37,10 @@ from byhand.kernels.runtime.launch import scratch
 PANEL_CHANNELS = 16
 
 # Elements between two planes in a patch: planes a power of 2 apart would share a set of the L1 cache.
-GAP = CACHE_LINE_BYTES // 4
+PLANE_GAP_ELEMENTS = CACHE_LINE_BYTES // 4
+
+# Where a pair's second row begins if it has none: below 0, so that pair_rows takes zeros.
+NO_ROW = -1
 
 
 def bfloat16_steps(outputs: int) -> Steps:
@@ -57,12 +60,12 @@ def bfloat16_steps(outputs: int) -> Steps:
 def patch_elements(outputs: int, channels: int) -> int:
     """Return the elements of a worker's patch: a tile of an image, and two transformed ones."""
     planes = (outputs + TAPS - 1) ** 2
-    return planes * channels + 2 * planes * (channels + GAP)
+    return planes * channels + 2 * planes * (channels + PLANE_GAP_ELEMENTS)
 
 
 def panel_planes(tiles: int, channels: int, panel: int, planes: int, copies: int) -> Planes:
     """Return planes of pairs of tiles, in panels of some channels; copies: for as many workers."""
-    step = ceil(channels / panel) * ceil(tiles / 2) * panel + GAP
+    step = ceil(channels / panel) * ceil(tiles / 2) * panel + PLANE_GAP_ELEMENTS
     rows = np.arange(tiles) // 2 * panel
     worker_step = planes * step if copies > 1 else 0
     return Planes(scratch(copies * planes * step, dtype=np.float32), step, worker_step, channels, panel, rows)
@@ -118,7 +121,7 @@ def make_round_tiles(map_tile: Intrinsic, size: int, width: int, panel: int) -> 
     planes = width * width
 
     def round_tiles(x, tiling, v, patches, first, end, row, worker):
-        step, panel_step = x.channels + GAP, cdiv(v.rows.size, 2) * panel
+        step, panel_step = x.channels + PLANE_GAP_ELEMENTS, cdiv(v.rows.size, 2) * panel
         low = worker * patches.size + planes * x.channels
         high = low + planes * step
         for t in range(first, end, 2):
@@ -127,7 +130,7 @@ def make_round_tiles(map_tile: Intrinsic, size: int, width: int, panel: int) -> 
                 map_tile(source, Grid(patches.array, high if i else low, width * step, step), x.channels)
             target = worker * v.worker_step + v.rows[row + t - first]
             for plane in range(planes):
-                second = high + plane * step if t + 1 < end else -1 - x.channels
+                second = high + plane * step if t + 1 < end else NO_ROW - x.channels
                 for c in range(0, x.channels, panel):
                     at = target + plane * v.plane_step + c // panel * panel_step
                     count = min(panel, x.channels - c)

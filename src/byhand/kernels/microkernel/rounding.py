@@ -15,7 +15,7 @@ in one float32 array element, a *word*: the first is its lower half. vdpbf16ps m
 >>> [float(half(word, high)) for word in words for high in range(2)]
 [1.0, 3.140625, 2.0, 0.0]
 
-Numbers are rounded to the nearest, of two equally near ones to the even. Infinity and NaN stay what they are; a number too
+Numbers are rounded to the nearest, ties to even. Infinity and NaN stay what they are; a number too
 large becomes infinity. Denormal numbers, less than 1e-38, become 0, as vcvtneps2bf16 and vdpbf16ps have it.
 """
 

@@ -80,9 +80,9 @@ from byhand.kernels.runtime.worker_pool import (
 def take_blocks(pool: int, generation: int, worker: int) -> int:
     """Run blocks of a launch as long as it has any, first those of the worker's own range; return how many.
 
-    A swap succeeds only while the launch has a block that no one has taken. Its caller opens no other launch before that block
-    is done, and so the words below, which were read after its generation and before the swap, are those of this launch. Where
-    they are not, because the caller has gone on, all counters of this generation are at 0 and no swap succeeds.
+    The words read first (entry, address, blocks, ranges) may belong to a later launch, if the caller has gone on. Then no swap
+    succeeds: 1. a caller opens the next launch only when all blocks of the last are done; 2. so all counters of this generation
+    were 0 by then; 3. a swap succeeds only on a counter of this generation that is not 0.
     """
     entry, address = relaxed_load(pool + ENTRY), relaxed_load(pool + ADDRESS)
     blocks, ranges = relaxed_load(pool + BLOCKS), relaxed_load(pool + RANGES)

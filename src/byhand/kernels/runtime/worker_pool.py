@@ -21,8 +21,8 @@ COUNTER, ASLEEP, ASLEEP_UNTIL, POOL, NUMBER = (WORD_BYTES * i for i in range(5))
 # Then when it was woken, and its own account: since when, from which CPU time on, and how long it has slept since.
 WOKEN, ACCOUNT_START, ACCOUNT_CPU, SLEPT = (WORD_BYTES * i for i in range(5, 9))
 
-# A counter holds the generation, then the blocks left. A generation comes again after 2^39 launches, hours: as long a worker
-# would have to stand between two instructions of take_blocks to take a launch for another.
+# A counter holds the generation of a launch, then the blocks left. Generations repeat after 2^39 launches, three days at 0.5 us
+# each: so long a worker would have to stand still between two instructions of take_blocks to mistake one launch for another.
 BLOCK_BITS = 24
 MAX_BLOCKS = (1 << BLOCK_BITS) - 1
 GENERATION_MASK = (1 << (63 - BLOCK_BITS)) - 1

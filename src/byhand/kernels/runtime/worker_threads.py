@@ -84,7 +84,7 @@ class WorkerThreads:
         return True
 
     def run(self, table: int, count: int, advances: int, advance_count: int, steps: int, workers: int) -> None:
-        """Run a table of launches, see `run` above."""
+        """Run a table of launches, see worker_loops.run."""
         self._run(table, count, advances, advance_count, steps, workers, self._pool)
 
     def stop(self) -> None:
