@@ -1,6 +1,7 @@
 """The tuning table: measured, kept, used, forgotten."""
 
 import json
+import os
 
 import pytest
 
@@ -78,6 +79,16 @@ def test_a_damaged_file_is_no_table_and_is_told_once(own_cache, text):
     with pytest.warns(UserWarning, match=r"json is not used: it is damaged; .*byhand tune; .*byhand tune --forget$"):
         assert tuning.in_use().factors == {}
     assert tuning.in_use().factors == {}  # a second warning would be an error
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_in_its_place_is_no_table(own_cache):
+    """Reading it would wait for ever."""
+    path = tuning.table_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(path)
+    with pytest.warns(UserWarning, match=r"it can't be read \(no regular file\)"):
+        assert tuning.in_use() == TuningTable({})
 
 
 def test_a_table_of_other_estimates_is_not_used(own_cache):

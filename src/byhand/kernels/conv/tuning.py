@@ -12,6 +12,7 @@ with a warning, and so is a damaged one. BYHAND_TUNING=off leaves the table unus
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -125,6 +126,8 @@ def _of_this_machine() -> Factors:
         return {}
     try:
         path = table_path()
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "no regular file")
         text = path.read_bytes()
     except (FileNotFoundError, FileError):  # FileError: no folder can be written
         return {}
