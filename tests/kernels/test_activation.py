@@ -89,4 +89,4 @@ def test_every_algorithm_applies_the_activation(activation):
                 got = bh.conv2d_block(x, weight, padding=1, activation=activation, hand="compiled")
         except ArgumentError:  # it does not apply
             continue
-        np.testing.assert_allclose(got, expected, rtol=0, atol=0.2 if name == "bfloat16" else 5e-4, err_msg=name)
+        np.testing.assert_allclose(got, expected, rtol=0, atol=0.4 if "bfloat16" in name else 5e-4, err_msg=name)

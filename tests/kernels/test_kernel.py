@@ -80,7 +80,7 @@ TRIES = 500  # on a busy machine, a worker may have no core for a while
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_a_worker_is_the_number_of_a_thread(threads):
+def test_a_worker_is_the_number_of_a_thread(threads, restless):
     x, together = np.full(100, -1.0), workers()
     for _ in range(TRIES):
         with limit(threads):
@@ -102,7 +102,7 @@ def tell_worker_late(x, block, worker):
     x[block] = worker + 0.0 * last
 
 
-def test_a_worker_that_is_done_takes_over_what_another_has_not_begun():
+def test_a_worker_that_is_done_takes_over_what_another_has_not_begun(restless):
     x, together = np.full(100, -1.0), min(2, workers())
     for _ in range(TRIES):
         with limit(together):

@@ -251,7 +251,7 @@ def halve(x, y, who, took, block, worker):
     who[block] = worker
 
 
-def test_denormals_are_flushed_in_every_worker_and_not_beside():
+def test_denormals_are_flushed_in_every_worker_and_not_beside(restless):
     x, y, who = np.full(64, 1.5e-38, np.float32), np.ones(64, np.float32), np.full(64, -1)
     came = set()
     for _ in range(500):  # on a busy machine a worker may have no core for a while

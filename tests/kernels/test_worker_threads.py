@@ -16,6 +16,7 @@ from byhand.kernels.runtime import thread_pool
 from byhand.kernels.runtime.cpu import COUNTER_BYTES
 from byhand.kernels.runtime.launch import machine_code, pack
 from byhand.kernels.runtime.thread_pool import Launch, LaunchTable
+from byhand.kernels.runtime.worker_pool import MAX_LACK_PERCENT
 from tests.kernels import process
 
 pytestmark = pytest.mark.skipif(
@@ -163,10 +164,16 @@ def test_a_worker_lacks_a_core_where_it_got_too_little_of_the_time_that_it_wante
     """Of 100 milliseconds, a worker slept some and spent some on a core."""
     from byhand.kernels.runtime import worker_loops as own
 
-    record, now = own_pool(2) + own.RECORDS + COUNTER_BYTES, time.monotonic_ns()
+    pool = own_pool(2)
+    record = pool + own.RECORDS + COUNTER_BYTES
+    word(record, own.POOL).value, word(pool, own.MAX_LACK).value = pool, MAX_LACK_PERCENT
+    own.lacks_core(record, 0)  # compiled: that takes time on the core too
+    now = time.monotonic_ns()
     word(record, own.ACCOUNT_START).value, word(record, own.SLEPT).value = now - 10**8, slept * 10**6
     word(record, own.ACCOUNT_CPU).value = time.thread_time_ns() - spent * 10**6
     assert own.lacks_core(record, now) == expected
+    word(pool, own.MAX_LACK).value = 100
+    assert not own.lacks_core(record, now)
 
 
 def test_a_worker_that_was_late_or_was_interrupted_fails_its_probation():

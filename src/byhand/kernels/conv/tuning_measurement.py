@@ -188,7 +188,7 @@ def _agreed(factors: list[float]) -> float:
     """Return the median of factors, moved towards 1 by their standard error; 1 for a single one.
 
     >>> _agreed([1.2, 1.2, 1.3]), _agreed([0.8, 1.1, 1.4]), _agreed([3.0])
-    (1.162, 1.0, 1.0)
+    (1.168, 1.0, 1.0)
     """
     if len(factors) < 2:
         return 1.0

@@ -9,6 +9,7 @@ transforms of a Winograd convolution (conv/winograd_kernels.py) are such maps.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -39,6 +40,7 @@ class Grid(NamedTuple):
     column_step: int
 
 
+@cache
 def bilinear_map(matrix: Matrix) -> Intrinsic:
     """Return the map by a matrix: map(x: Grid, y: Grid, length)."""
 
@@ -49,6 +51,7 @@ def bilinear_map(matrix: Matrix) -> Intrinsic:
     return Intrinsic(_map, lambda dtype: _emit(dtype, matrix, PLAIN), lambda: _version(matrix))
 
 
+@cache
 def bilinear_map_rounded(matrix: Matrix) -> Intrinsic:
     """Return the map by a matrix to bfloat16: map(x: Grid, y: Grid, length).
 
@@ -65,6 +68,7 @@ def bilinear_map_rounded(matrix: Matrix) -> Intrinsic:
     return Intrinsic(_map_rounded, lambda dtype: _emit(dtype, matrix, ROUNDED), lambda: _version(matrix))
 
 
+@cache
 def bilinear_map_with_epilogue(matrix: Matrix) -> Intrinsic:
     """Return the map by a matrix, then the residual and the ReLU of an epilogue: map(x: Grid, y: Grid, length, epilogue).
 

@@ -51,7 +51,7 @@ from byhand.kernels.runtime.worker_pool import (
     LOOKED,
     LOST_NANOSECONDS,
     MAX_BLOCKS,
-    MAX_LACK_FRACTION,
+    MAX_LACK,
     MAX_REFUSALS,
     MAX_REST_NANOSECONDS,
     MIN_REST_NANOSECONDS,
@@ -234,7 +234,7 @@ def lacks_core(record: int, now: int) -> bool:
     cpu = nanoseconds(CLOCK_THREAD_CPU)
     lacked = wanted - (cpu - load_word(record + ACCOUNT_CPU))
     open_account(record, cpu)
-    return bool(lacked > MAX_LACK_FRACTION * wanted)
+    return bool(100 * lacked > load_word(load_word(record + POOL) + MAX_LACK) * wanted)
 
 
 @njit(error_model="numpy")
@@ -254,6 +254,8 @@ def rest(pool: int, record: int, duration: int) -> int:
 @njit(error_model="numpy")
 def keeps_core(pool: int, woken: int) -> bool:
     """Spin for longer than a time slice; tell whether no other program took the core since the worker was woken."""
+    if load_word(pool + MAX_LACK) == 100:
+        return True
     if on_core_of_caller(pool):
         leave_core()
     last = woken

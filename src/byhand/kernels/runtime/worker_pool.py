@@ -15,6 +15,7 @@ WAITING = DONE + WORD_BYTES  # whether the caller sleeps until a block is done
 RESTING = SLEEPERS + WORD_BYTES  # how many workers rest because their cores are busy; they are no sleepers
 LOOKED = RESTING + WORD_BYTES  # when a caller last looked whether one of them has rested long enough
 WORKERS = STOPPED + WORD_BYTES  # the caller too
+MAX_LACK = WORKERS + WORD_BYTES  # MAX_LACK_PERCENT; 100: no worker rests
 # A record for each worker: its counter; whether it sleeps, and until when it is not to be woken; its pool and its number.
 RECORDS = 5 * COUNTER_BYTES
 COUNTER, ASLEEP, ASLEEP_UNTIL, POOL, NUMBER = (WORD_BYTES * i for i in range(5))
@@ -34,8 +35,8 @@ SLEEP_NANOSECONDS = 100_000
 
 # A thread that loses its core to another program gets it back after some milliseconds, the other's time slice. So long the
 # caller waits for a block that it has begun; and where Linux divides the cores among programs, not threads, a worker that has a
-# core leaves less to the caller. So a worker rests that lacks a core for more than this fraction of the time that it wants one.
-MAX_LACK_FRACTION = 1 / 4
+# core leaves less to the caller. So a worker rests that lacks a core for more than this part of the time that it wants one.
+MAX_LACK_PERCENT = 25
 ACCOUNT_NANOSECONDS = 20_000_000  # of that time, before it is looked at
 LOST_NANOSECONDS = 1_000_000  # without a core, in a spin that takes 100 us
 # The first rest is short. Then the worker is on probation: it spins for longer than a time slice, without taking a block. If it

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 from byhand.kernels.runtime.cpu import COUNTER_BYTES
 from byhand.kernels.runtime.machine_code import loop_address
-from byhand.kernels.runtime.worker_pool import NUMBER, POOL, RECORDS, WORKERS
+from byhand.kernels.runtime.worker_pool import MAX_LACK, MAX_LACK_PERCENT, NUMBER, POOL, RECORDS, WORKERS
 
 if TYPE_CHECKING:  # it imports Numba
     from byhand.kernels.runtime.llvm import CFunc
@@ -60,6 +60,7 @@ class WorkerThreads:
         self._run = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 7)(run_address)
         self._stop = ctypes.CFUNCTYPE(None, ctypes.c_int64)(stop_address)
         self._pool = new_pool(workers)
+        self._word(MAX_LACK).value = MAX_LACK_PERCENT
         self._threads: list[ctypes.c_ulong] = []
         self._library = ctypes.CDLL(None)
         with signals_blocked():
